@@ -1,0 +1,235 @@
+//! What C sees: constants, structs and callback types. Nothing here has behaviour.
+
+#![expect(
+    non_camel_case_types,
+    reason = "the names are those of the C interface"
+)]
+
+use std::ffi::{c_char, c_int, c_void};
+
+/// First number of the version of this header; a change of it breaks programs.
+pub const RINOTIFY_VERSION_MAJOR: u32 = 0;
+/// Second number of the version of this header.
+pub const RINOTIFY_VERSION_MINOR: u32 = 1;
+/// Third number of the version of this header.
+pub const RINOTIFY_VERSION_PATCH: u32 = 0;
+
+/// The usual mask: MODIFY, ATTRIB, CREATE, DELETE, DELETE_SELF, MOVE_SELF, UNMOUNT, MOVED_FROM and
+/// MOVED_TO. It has no OPEN, ACCESS or CLOSE bit, so that a callback that reads the file it was
+/// told about does not call itself again. Since 0.1.
+pub const RINOTIFY_WATCH_MASK: u32 = 0x2fc6;
+
+/// Watch the directories below the path as well. The path must be a directory (-ENOTDIR). Since 0.1.
+pub const RINOTIFY_WATCH_RECURSIVE: u32 = 0x1;
+/// Watch directories that are made below the path, or moved there, from then on; what is already
+/// in them when they are first seen is told as synthetic IN_CREATE. Since 0.1.
+pub const RINOTIFY_WATCH_AUTO_ADD: u32 = 0x2;
+/// Report what is there already first, as synthetic IN_CREATE, each entry once, a parent before
+/// its children, whatever the mask says. Since 0.1.
+pub const RINOTIFY_WATCH_EMIT_EXISTING: u32 = 0x4;
+
+/// The library made the event because the kernel could not: the entry was there before its
+/// directory was watched, or a rescan found the difference. Since 0.1.
+pub const RINOTIFY_EVENT_SYNTHETIC: u32 = 0x1;
+/// Something failed after the watch was made: `error` has the errno value, `path` the place. Since
+/// 0.1.
+pub const RINOTIFY_EVENT_ERROR: u32 = 0x2;
+/// An overflow is being repaired; `path` is the root. Events up to RINOTIFY_EVENT_RESCAN_END bring
+/// the consumer back in step. Since 0.1.
+pub const RINOTIFY_EVENT_RESCAN_BEGIN: u32 = 0x4;
+/// The repair after an overflow is complete; `path` is the root. Since 0.1.
+pub const RINOTIFY_EVENT_RESCAN_END: u32 = 0x8;
+
+/// A watcher: one inotify instance with one descriptor to poll. Opaque; thread-safe.
+pub struct inotify_watcher {
+    _private: [u8; 0],
+}
+
+/// One event, as a callback sees it.
+///
+/// It belongs to the library and is valid until the callback returns; so are the strings. It may
+/// grow at its end in later versions: `size` is what the library filled in.
+#[repr(C)]
+pub struct inotify_watcher_event {
+    /// Size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// Id of the watch that the event is for, as inotify_watcher_watch() returned it.
+    pub watch: i64,
+    /// The kernel's event bits (IN_CREATE, IN_ISDIR, ...), see inotify(7). 0 in an event that only
+    /// carries `flags`.
+    pub mask: u32,
+    /// The kernel's rename cookie: the same in an IN_MOVED_FROM and its IN_MOVED_TO, else 0.
+    pub cookie: u32,
+    /// RINOTIFY_EVENT_* bits.
+    pub flags: u32,
+    /// With RINOTIFY_EVENT_ERROR the errno value (positive), else 0.
+    pub error: i32,
+    /// The path: the root as the caller spelled it, and what is below it. NUL-terminated bytes, no
+    /// encoding assumed, of any length.
+    pub path: *const c_char,
+    /// Length of `path` in bytes, without the NUL.
+    pub path_len: usize,
+    /// The last component, pointing into `path`; NULL when the event is about the root itself.
+    pub name: *const c_char,
+    /// In an IN_MOVED_TO whose IN_MOVED_FROM was seen: where it was. Else NULL.
+    pub old_path: *const c_char,
+    /// Length of `old_path` in bytes, without the NUL; 0 if it is NULL.
+    pub old_path_len: usize,
+}
+
+/// Called for each event, from inotify_watcher_do_read() or inotify_watcher_sync(), on the thread
+/// that called it, with no lock held. It may call every function of the library on the same
+/// watcher, inotify_watcher_destroy() included; only a nested do_read or sync is refused (-EBUSY).
+/// It must return: a C++ exception or longjmp that leaves it ends the process.
+pub type inotify_watcher_callback = Option<
+    unsafe extern "C-unwind" fn(
+        watcher: *mut inotify_watcher,
+        event: *const inotify_watcher_event,
+        user_data: *mut c_void,
+    ),
+>;
+
+/// Called exactly once when no callback with this user data can run again: after
+/// inotify_watcher_ignore(), after the last event of a watch that ended by itself, or at
+/// inotify_watcher_destroy(). No lock is held; the thread is the one that ended the watch, or the
+/// reading thread if a callback was running. Never called for a watch call that failed.
+pub type inotify_watcher_release = Option<unsafe extern "C-unwind" fn(user_data: *mut c_void)>;
+
+/// Called now and then from inside inotify_watcher_watch_with() while a tree is being added, on the
+/// calling thread, with no lock held. `directories` counts those watched so far. Returning non-zero
+/// gives up: the call returns -ECANCELED and leaves nothing behind.
+pub type inotify_watcher_progress =
+    Option<unsafe extern "C-unwind" fn(directories: u64, user_data: *mut c_void) -> c_int>;
+
+/// How a watcher is made. Set `size` to sizeof of the struct and the rest to 0, then fill in.
+///
+/// A shorter struct of an older header is taken as if the rest were 0; a longer one of a newer
+/// header is -E2BIG if it has a non-zero byte that this library does not know (openat2(2) does the
+/// same).
+#[repr(C)]
+pub struct inotify_watcher_options {
+    /// sizeof(inotify_watcher_options).
+    pub size: usize,
+    /// None is defined yet; an unknown bit is -EINVAL.
+    pub flags: u32,
+    /// Bytes that one read(2) asks for: 512 to 16777216, 0 for 65536.
+    pub read_size: u32,
+    /// Most callbacks that one do_read makes: 1 to 16777216, 0 for 4096.
+    pub max_events: u32,
+    /// Most directory entries that one do_read looks at while it scans: 16 to 16777216, 0 for 1024.
+    pub max_scan: u32,
+}
+
+/// How a watch is made: the arguments of inotify_watcher_watch() and what does not fit there. Set
+/// `size` and zero the rest first. It grows as inotify_watcher_options does.
+#[repr(C)]
+pub struct inotify_watcher_watch_options {
+    /// sizeof(inotify_watcher_watch_options).
+    pub size: usize,
+    /// IN_* bits, as in inotify_watcher_watch().
+    pub mask: u32,
+    /// RINOTIFY_WATCH_* bits.
+    pub flags: u32,
+    /// Called for each event; must not be NULL.
+    pub callback: inotify_watcher_callback,
+    /// Handed to the callbacks as it is.
+    pub user_data: *mut c_void,
+    /// NULL, or called once when user_data is no longer needed.
+    pub release: inotify_watcher_release,
+    /// NULL, or called while a large tree is being added.
+    pub progress: inotify_watcher_progress,
+}
+
+/// What failed last, from inotify_watcher_last_error(). Set `size` first. The strings are never
+/// NULL and stay valid until the next call into the library on the same thread that fails.
+#[repr(C)]
+pub struct inotify_watcher_error {
+    /// sizeof(inotify_watcher_error).
+    pub size: usize,
+    /// The errno value (positive), 0 if nothing failed on this thread yet.
+    pub error: i32,
+    /// Reserved, 0.
+    pub reserved: u32,
+    /// The limit that was reached (max_user_watches, max_user_instances, RLIMIT_NOFILE), if `error`
+    /// is about one and it could be read; else 0.
+    pub limit: u64,
+    /// The step that failed: a system call's name, or the argument's.
+    pub step: *const c_char,
+    /// The path it failed for, or "".
+    pub path: *const c_char,
+    /// Length of `path` in bytes.
+    pub path_len: usize,
+    /// A sentence for people, with all of the above.
+    pub message: *const c_char,
+}
+
+/// Counters of a watcher, from inotify_watcher_get_stats(). Set `size` first.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct inotify_watcher_stats {
+    /// sizeof(inotify_watcher_stats).
+    pub size: usize,
+    /// Watches that are alive.
+    pub watches: u64,
+    /// Kernel watches (wds) in use for them, as /proc/self/fdinfo counts, less the library's own.
+    pub watchpoints: u64,
+    /// Kernel watches that the library needs for itself (its barrier).
+    pub internal_watchpoints: u64,
+    /// Directories known below all roots, each watch counted for itself, with those not watched.
+    pub directories: u64,
+    /// Directories that wait to be watched or listed, or whose listing is not settled yet.
+    pub pending: u64,
+    /// Bytes of memory held by the tables.
+    pub memory: u64,
+    /// read(2) calls that returned something.
+    pub reads: u64,
+    /// Kernel events read.
+    pub kernel_events: u64,
+    /// Events delivered to callbacks.
+    pub delivered: u64,
+    /// Of these, synthetic.
+    pub synthetic: u64,
+    /// IN_Q_OVERFLOW seen.
+    pub overflows: u64,
+}
+
+/// One watchpoint of one watch, as inotify_watcher_for_each_watchpoint() shows it. Valid until the
+/// visitor returns.
+#[repr(C)]
+pub struct inotify_watcher_watchpoint {
+    /// Size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// Id of the watch that it serves.
+    pub watch: i64,
+    /// The kernel's watch descriptor. Several watches can share one.
+    pub wd: i32,
+    /// The events that the kernel is asked for on behalf of this watch.
+    pub mask: u32,
+    /// Its path, in the spelling of the watch.
+    pub path: *const c_char,
+    /// Length of `path` in bytes.
+    pub path_len: usize,
+}
+
+/// Sees one watchpoint; returning non-zero ends the walk. No lock is held.
+pub type inotify_watcher_visitor = Option<
+    unsafe extern "C-unwind" fn(
+        watchpoint: *const inotify_watcher_watchpoint,
+        user_data: *mut c_void,
+    ) -> c_int,
+>;
+
+const _: () = {
+    assert!(
+        RINOTIFY_WATCH_MASK
+            == libc::IN_MODIFY
+                | libc::IN_ATTRIB
+                | libc::IN_CREATE
+                | libc::IN_DELETE
+                | libc::IN_DELETE_SELF
+                | libc::IN_MOVE_SELF
+                | libc::IN_UNMOUNT
+                | libc::IN_MOVED_FROM
+                | libc::IN_MOVED_TO
+    );
+};

@@ -1,0 +1,188 @@
+//! Answers that are structs: the last error, statistics, watchpoints.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+
+use super::abi::*;
+use super::watcher::Watcher;
+use crate::engine::Failure;
+use crate::sys::{self, Errno};
+
+/// What a call returns that failed.
+pub type Outcome<T> = Result<T, Failure>;
+
+/// A failure without a path.
+pub fn failure(errno: c_int, step: &'static str) -> Failure {
+    Failure {
+        errno: Errno(errno),
+        step,
+        path: Vec::new(),
+    }
+}
+
+struct Last {
+    errno: c_int,
+    limit: u64,
+    step: CString,
+    path: CString,
+    message: CString,
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+}
+
+fn c_string(bytes: impl Into<Vec<u8>>) -> CString {
+    let mut bytes: Vec<u8> = bytes.into();
+    bytes.retain(|&byte| byte != 0);
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// Remembers a failure for the thread, and returns its errno value.
+pub fn remember(failure: &Failure) -> c_int {
+    let Failure { errno, step, path } = failure;
+    let limit = sys::limit_in_force(*errno, step);
+    let reason = std::io::Error::from_raw_os_error(errno.0);
+    let mut message = format!("{step}: ").into_bytes();
+    if !path.is_empty() {
+        message.extend_from_slice(path);
+        message.extend_from_slice(b": ");
+    }
+    message.extend_from_slice(reason.to_string().as_bytes());
+    if limit > 0 {
+        message.extend_from_slice(format!(" (the limit in force is {limit})").as_bytes());
+    }
+    let last = Last {
+        errno: errno.0,
+        limit,
+        step: c_string(*step),
+        path: c_string(path.clone()),
+        message: c_string(message),
+    };
+    // A thread that is ending has no place left for it: then it is not remembered.
+    let _ = LAST.try_with(|slot| {
+        if let Ok(mut slot) = slot.try_borrow_mut() {
+            *slot = Some(last);
+        }
+    });
+    errno.0
+}
+
+/// Reads the `size` that a struct begins with.
+///
+/// # Safety
+/// `at` points to at least a `size_t`.
+unsafe fn stated_size<T>(at: *const T) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe { at.cast::<usize>().read_unaligned() }
+}
+
+/// Writes the front of a struct, as far as the caller's reaches; its `size` stays the caller's.
+///
+/// # Safety
+/// `at` points to `size` writable bytes.
+unsafe fn write_front<T>(at: *mut T, size: usize, value: &T) {
+    let word = size_of::<usize>();
+    let len = size.min(size_of::<T>());
+    // SAFETY: both sides have at least `len` bytes, and `len >= word` was checked by the caller.
+    unsafe {
+        let from = std::ptr::from_ref(value).cast::<u8>().add(word);
+        at.cast::<u8>()
+            .add(word)
+            .copy_from_nonoverlapping(from, len - word);
+    }
+}
+
+/// # Safety
+/// `error` is NULL or points to a struct of at least the size it states.
+pub unsafe fn last_error(error: *mut inotify_watcher_error) -> c_int {
+    if error.is_null() {
+        return -libc::EINVAL;
+    }
+    // SAFETY: not NULL, and every version of the struct begins with its size.
+    let size = unsafe { stated_size(error) };
+    if size < 16 {
+        return -libc::EINVAL;
+    }
+    let empty: &CStr = c"";
+    let mut out = inotify_watcher_error {
+        size,
+        error: 0,
+        reserved: 0,
+        limit: 0,
+        step: empty.as_ptr(),
+        path: empty.as_ptr(),
+        path_len: 0,
+        message: c"no error".as_ptr(),
+    };
+    let _ = LAST.try_with(|slot| {
+        if let Ok(slot) = slot.try_borrow() {
+            if let Some(last) = &*slot {
+                out.error = last.errno;
+                out.limit = last.limit;
+                out.step = last.step.as_ptr();
+                out.path = last.path.as_ptr();
+                out.path_len = last.path.as_bytes().len();
+                out.message = last.message.as_ptr();
+            }
+        }
+    });
+    // SAFETY: the caller's struct has `size` bytes.
+    unsafe { write_front(error, size, &out) };
+    0
+}
+
+/// Where statistics go.
+pub struct StatsOut {
+    at: *mut inotify_watcher_stats,
+    size: usize,
+}
+
+impl StatsOut {
+    /// # Safety
+    /// `at` is NULL or points to a struct of at least the size it states, valid until `fill`.
+    pub unsafe fn parse(at: *mut inotify_watcher_stats) -> Outcome<Self> {
+        if at.is_null() {
+            return Err(failure(libc::EINVAL, "stats"));
+        }
+        // SAFETY: not NULL, and every version of the struct begins with its size.
+        let size = unsafe { stated_size(at) };
+        if size < 16 {
+            return Err(failure(libc::EINVAL, "stats"));
+        }
+        Ok(Self { at, size })
+    }
+
+    /// Writes them.
+    pub fn fill(self, stats: inotify_watcher_stats) {
+        // SAFETY: `parse` was promised `size` writable bytes.
+        unsafe { write_front(self.at, self.size, &stats) };
+    }
+}
+
+/// Shows every watchpoint to the visitor.
+pub fn for_each(
+    watcher: &Watcher,
+    visitor: inotify_watcher_visitor,
+    user_data: *mut c_void,
+) -> Outcome<c_int> {
+    let visitor = visitor.ok_or_else(|| failure(libc::EINVAL, "visitor"))?;
+    for (watch, wd, mask, path) in watcher.watchpoints()? {
+        let path_len = path.len();
+        let path = c_string(path);
+        let shown = inotify_watcher_watchpoint {
+            size: size_of::<inotify_watcher_watchpoint>(),
+            watch,
+            wd,
+            mask,
+            path: path.as_ptr().cast::<c_char>(),
+            path_len,
+        };
+        // SAFETY: the visitor is the caller's function, for this data; the struct outlives the call.
+        let answer = unsafe { visitor(&raw const shown, user_data) };
+        if answer != 0 {
+            return Ok(answer);
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,231 @@
+//! Looking ahead in the queue: where a renamed directory goes, and whether a rename is half of an
+//! exchange. The kernel queues all events of one rename while it holds the locks of both parent
+//! directories (fs/namei.c, vfs_rename; include/linux/fsnotify.h, fsnotify_move), so they come
+//! soon, and nothing else happens to these directories' entries between them.
+
+use super::Engine;
+use super::apply::{Held, Name};
+use super::input::Raw;
+use super::mask::DIRENT;
+use super::tree::{Flags, NONE, NodeId};
+use super::world::World;
+
+use libc::{IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM};
+use libc::{IN_MOVED_TO, IN_Q_OVERFLOW};
+
+/// How often the queue is asked again when the directory whose lock would be waited for cannot be
+/// reached.
+const PATIENCE: u32 = 2000;
+
+/// What looking at the buffer found.
+enum Seen<T> {
+    Yes(T),
+    No,
+    /// The buffer ends before it is decided.
+    End,
+}
+
+impl<W: World> Engine<W> {
+    /// Looks at the events behind `after` until something is decided, reading on as far as the
+    /// queue goes. When the queue is empty, whatever is still under way at `dir` is waited for;
+    /// what has not been queued then never will be.
+    fn look<T>(
+        &mut self,
+        dir: NodeId,
+        after: usize,
+        mut decide: impl FnMut(&Self, &Raw) -> Seen<T>,
+    ) -> Option<T> {
+        let mut at = after;
+        let mut waited = false;
+        let mut patience = PATIENCE;
+        loop {
+            while let Some(raw) = self.input.event(at) {
+                match decide(self, &raw) {
+                    Seen::Yes(found) => return Some(found),
+                    Seen::No => return None,
+                    Seen::End => at = raw.next,
+                }
+            }
+            match self.fill() {
+                Ok(got) if got > 0 => continue,
+                Err(_) => return None,
+                Ok(_) => {}
+            }
+            if waited || patience == 0 {
+                return None;
+            }
+            if self.wait_for(dir) {
+                waited = true;
+            } else {
+                patience -= 1;
+                self.world.give_way();
+            }
+        }
+    }
+
+    /// Waits until no operation on the entries of a directory is under way. False if it cannot be
+    /// reached now.
+    pub(super) fn wait_for(&mut self, dir: NodeId) -> bool {
+        let Ok(at) = self.open_dir(dir) else {
+            return false;
+        };
+        let (_, dir) = &self.open[at];
+        self.world.settle(dir);
+        true
+    }
+
+    /// Where a directory goes that was taken away: its MOVED_TO, or none if it left what is
+    /// watched, which its MOVE_SELF shows.
+    pub(super) fn destination(
+        &mut self,
+        from: NodeId,
+        after: usize,
+        cookie: u32,
+        wd: i32,
+    ) -> Option<Raw> {
+        self.look(from, after, |_, raw| {
+            if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
+                return Seen::Yes(*raw);
+            }
+            let settled = raw.wd == wd && raw.mask & (IN_MOVE_SELF | IN_IGNORED) != 0;
+            if settled || raw.mask & IN_Q_OVERFLOW != 0 {
+                Seen::No
+            } else {
+                Seen::End
+            }
+        })
+    }
+
+    /// If this MOVED_TO is the first half of an exchange: the MOVED_FROM of the entry that stood
+    /// there. An exchange of a and b is queued as FROM a, TO b, FROM b, TO a; so is `mv a b; mv b
+    /// a`, and then b is gone.
+    pub(super) fn exchanged(
+        &mut self,
+        to: NodeId,
+        raw: &Raw,
+        name: &[u8],
+        held: Option<&Held>,
+    ) -> Option<Raw> {
+        let wd = raw.wd;
+        let target = Name::new(name);
+        let next = self.look(to, raw.next, |engine, next| {
+            if next.mask & IN_Q_OVERFLOW != 0 {
+                return Seen::No;
+            }
+            if next.wd != wd || next.mask & DIRENT == 0 {
+                return Seen::End;
+            }
+            let same = next.mask & IN_MOVED_FROM != 0
+                && next.cookie != raw.cookie
+                && engine.input.name(next) == target.get();
+            if same { Seen::Yes(*next) } else { Seen::No }
+        })?;
+        if (next.mask ^ raw.mask) & IN_ISDIR != 0 {
+            // What moves away is not what has just come.
+            return Some(next);
+        }
+        if !self.goes_back(to, &next, held) {
+            return None;
+        }
+        let exchanged = if raw.mask & IN_ISDIR != 0 {
+            self.directory_stayed(to, &next, target.get(), held)
+        } else {
+            self.file_stayed(to, &next, target.get())
+        };
+        exchanged.then_some(next)
+    }
+
+    /// In an exchange the second entry goes where the first came from.
+    fn goes_back(&mut self, to: NodeId, next: &Raw, held: Option<&Held>) -> bool {
+        let Some(held) = held else { return true };
+        let (wd, cookie) = (held.from_wd, next.cookie);
+        let name = Name::new(&held.name);
+        self.look(to, next.next, |engine, raw| {
+            if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
+                let back = raw.wd == wd && engine.input.name(raw) == name.get();
+                return if back { Seen::Yes(()) } else { Seen::No };
+            }
+            if raw.mask & IN_Q_OVERFLOW != 0 {
+                Seen::No
+            } else {
+                Seen::End
+            }
+        })
+        .is_some()
+    }
+
+    /// Which directory moved away from the target: the one that stood there (an exchange), or the
+    /// one that had just come? Their MOVE_SELF tells.
+    fn directory_stayed(
+        &mut self,
+        to: NodeId,
+        next: &Raw,
+        name: &[u8],
+        held: Option<&Held>,
+    ) -> bool {
+        let Some(stood) = self.tree.child(to, name) else {
+            return false;
+        };
+        if !self.tree.has(stood, Flags::DIR) || self.tree.has(stood, Flags::TOMB) {
+            return false;
+        }
+        let stood = self.tree.node(stood).wd;
+        if stood == 0 {
+            return false;
+        }
+        let came = held.map_or(NONE, |held| held.node);
+        let came = if came == NONE {
+            0
+        } else {
+            self.tree.node(came).wd
+        };
+        self.look(to, next.next, |_, raw| {
+            if raw.wd == stood && raw.mask & IN_MOVE_SELF != 0 {
+                return Seen::Yes(());
+            }
+            let replaced = raw.wd == stood && raw.mask & (IN_DELETE_SELF | IN_IGNORED) != 0;
+            let again = came != 0 && raw.wd == came && raw.mask & IN_MOVE_SELF != 0;
+            if replaced || again || raw.mask & IN_Q_OVERFLOW != 0 {
+                Seen::No
+            } else {
+                Seen::End
+            }
+        })
+        .is_some()
+    }
+
+    /// The same for files, which have no wd: only a look decides whether the target still exists;
+    /// what the queue holds about it since then counts more.
+    fn file_stayed(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
+        let there = match self.open_dir(to) {
+            Ok(at) => {
+                let (_, dir) = &self.open[at];
+                Some(self.world.kind_of(dir, name).is_ok())
+            }
+            Err(_) => None,
+        };
+        // All that was queued before the look.
+        let mut left = self.world.queued();
+        while left > 0 {
+            match self.fill() {
+                Ok(got) if got > 0 => left = left.saturating_sub(got),
+                _ => break,
+            }
+        }
+        let first = self
+            .input
+            .from(next.next)
+            .find(|raw| raw.wd == next.wd && self.input.name(raw) == name);
+        match first {
+            // It came to be: it was not there.
+            Some(raw) if raw.mask & IN_CREATE != 0 => false,
+            // Whatever was there, this stands there now.
+            Some(raw) if raw.mask & IN_MOVED_TO != 0 => false,
+            Some(_) => true,
+            None => there.unwrap_or_else(|| {
+                self.rechecks.push((to, name.to_vec()));
+                false
+            }),
+        }
+    }
+}

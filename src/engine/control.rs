@@ -1,0 +1,489 @@
+//! What callers ask for: watches made, changed, ended; questions answered.
+
+use super::mask::EVENTS;
+use super::tree::{Flags, NONE, NodeId};
+use super::watches::{Failure, Watch, WatchFlags};
+use super::world::World;
+use super::{Engine, Notice};
+use crate::sys::Errno;
+
+use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD, IN_ONLYDIR};
+
+/// What a watch call asks for, checked.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The path as it was spelled; not empty, no NUL.
+    pub path: Vec<u8>,
+    /// The same from "/" on.
+    pub absolute: Vec<u8>,
+    /// IN_* bits.
+    pub mask: u32,
+    /// RINOTIFY_WATCH_* bits.
+    pub flags: WatchFlags,
+}
+
+/// A watch that is being made.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchStart {
+    number: u32,
+    tag: u32,
+}
+
+impl<W: World> Engine<W> {
+    /// Makes a watch: its root is watched when this returns, what is below is for `build`.
+    pub fn start_watch(&mut self, id: i64, request: Request) -> Result<WatchStart, Failure> {
+        let Request {
+            path,
+            absolute,
+            mask,
+            flags,
+        } = request;
+        let number = match self.watches.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                self.watches.push(None);
+                self.watches.len() - 1
+            }
+        };
+        let slot = number;
+        let number = u32::try_from(number).map_err(|_| Failure {
+            errno: Errno(libc::ENOSPC),
+            step: "watch",
+            path: Vec::new(),
+        })?;
+        let watch = Watch {
+            id,
+            root: NONE,
+            path,
+            absolute,
+            mask,
+            flags,
+            building: true,
+            ended: false,
+            directories: 0,
+            failure: None,
+            limit_told: false,
+            end_told: false,
+        };
+        let (dir, wd) = self.watch_root(&watch)?;
+        let noting = flags.contains(WatchFlags::EMIT_EXISTING) && dir.is_some();
+        let root = self.tree.add_root(number, Flags::DIR);
+        if noting {
+            self.tree.set(root, Flags::NOTING);
+        }
+        self.watches[slot] = Some(watch);
+        if let Some(watch) = self.watch_mut(number) {
+            watch.root = root;
+        }
+        self.by_id.insert(id, number);
+        self.adopt(number, root, wd);
+        self.tag += 1;
+        let tag = self.tag;
+        self.tag += 1;
+        let list = noting || flags.contains(WatchFlags::RECURSIVE);
+        match dir {
+            Some(dir) if list && self.listing.is_none() => self.begin_listing(root, tag, dir),
+            Some(_) if list => self.push_task_tagged(root, tag),
+            _ => self.push_window(root, tag),
+        }
+        Ok(WatchStart { number, tag })
+    }
+
+    /// Opened first, if it is a directory that will be listed, so that what is listed is what is
+    /// watched.
+    fn watch_root(&mut self, watch: &Watch) -> Result<(Option<W::Dir>, i32), Failure> {
+        let fail = |step| {
+            move |errno| Failure {
+                errno,
+                step,
+                path: watch.path.clone(),
+            }
+        };
+        let modifiers = watch.mask & (IN_DONT_FOLLOW | IN_ONLYDIR);
+        let deep = watch.deep() || watch.flags.contains(WatchFlags::EMIT_EXISTING);
+        if deep {
+            let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
+            match self.world.open(&watch.absolute, nofollow) {
+                Ok(dir) => {
+                    let mask = watch.root_mask() | IN_EXCL_UNLINK | IN_MASK_ADD;
+                    let wd = self
+                        .world
+                        .add(&dir, b".", mask)
+                        .map_err(fail("inotify_add_watch"))?;
+                    return Ok((Some(dir), wd));
+                }
+                // Only EMIT_EXISTING: a file has nothing to emit but is no error.
+                Err(Errno(libc::ENOTDIR)) if !watch.deep() => {}
+                Err(errno) => return Err(fail("open")(errno)),
+            }
+        }
+        let mask = watch.root_mask() | modifiers | IN_MASK_ADD;
+        let wd = self
+            .world
+            .add_path(&watch.absolute, mask)
+            .map_err(fail("inotify_add_watch"))?;
+        Ok((None, wd))
+    }
+
+    /// Scans on. True when the tree is watched.
+    pub fn build(&mut self, start: WatchStart, budget: usize) -> bool {
+        let failed = self
+            .watch(start.number)
+            .is_none_or(|watch| watch.failure.is_some());
+        if failed || !self.building(start) {
+            return true;
+        }
+        self.scan(budget);
+        !self.building(start)
+    }
+
+    fn building(&self, start: WatchStart) -> bool {
+        self.open_tasks.contains_key(&start.tag)
+            && (!self.tasks.is_empty() || self.listing.is_some())
+    }
+
+    /// Directories watched so far.
+    pub fn progress(&self, start: WatchStart) -> u64 {
+        self.watch(start.number)
+            .map_or(0, |watch| watch.directories)
+    }
+
+    /// The watch is made, or has failed and is gone.
+    pub fn finish_watch(&mut self, start: WatchStart, give_up: bool) -> Result<(), Failure> {
+        let Some(watch) = self.watch_mut(start.number) else {
+            return Err(Failure {
+                errno: Errno(libc::EBADF),
+                step: "watch",
+                path: Vec::new(),
+            });
+        };
+        let failure = watch.failure.take().or_else(|| {
+            give_up.then(|| Failure {
+                errno: Errno(libc::ECANCELED),
+                step: "progress",
+                path: watch.path.clone(),
+            })
+        });
+        if let Some(failure) = failure {
+            self.end_watch(start.number);
+            while self.doom(4096) {}
+            return Err(failure);
+        }
+        watch.building = false;
+        self.seal();
+        if self.has_work() {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Changes mask and flags of a watch, in the kernel too.
+    pub fn change_watch(&mut self, id: i64, mask: u32, flags: WatchFlags) {
+        let Some(&number) = self.by_id.get(&id) else {
+            return;
+        };
+        let Some(watch) = self.watch_mut(number) else {
+            return;
+        };
+        let new = if mask & IN_MASK_ADD != 0 {
+            mask | (watch.mask & EVENTS)
+        } else {
+            mask
+        };
+        let before = (watch.root_mask(), watch.inner_mask(), watch.flags);
+        watch.mask = new;
+        watch.flags = flags;
+        let after = (watch.root_mask(), watch.inner_mask(), watch.flags);
+        let (root, path) = (watch.root, watch.absolute.clone());
+        if before.0 != after.0 {
+            let mask = after.0 | (new & IN_DONT_FOLLOW);
+            self.remask(root, |engine, bits| {
+                engine.world.add_path(&path, mask | bits)
+            });
+        }
+        let deeper = after.2.difference(before.2).contains(WatchFlags::RECURSIVE);
+        if before.1 != after.1 {
+            self.remask_below(root, after.1);
+        }
+        if deeper {
+            self.push_task(root);
+            while self.tree.has(root, Flags::TASK) || self.listing.is_some() {
+                self.scan(4096);
+            }
+        }
+        if self.has_work() {
+            self.wake();
+        }
+    }
+
+    fn remask_below(&mut self, dir: NodeId, mask: u32) {
+        let mut stack = vec![dir];
+        while let Some(dir) = stack.pop() {
+            let mut child = self.tree.node(dir).first;
+            while child != NONE {
+                if self.tree.node(child).wd != 0 {
+                    stack.push(child);
+                    if let Ok(at) = self.open_dir(dir) {
+                        let name = self.tree.name(child).to_vec();
+                        self.remask(child, |engine, bits| {
+                            let (_, dir) = &engine.open[at];
+                            let mask = mask | bits | IN_ONLYDIR | IN_DONT_FOLLOW;
+                            engine.world.add(dir, &name, mask)
+                        });
+                    }
+                }
+                child = self.tree.next(child);
+            }
+        }
+        self.open.clear();
+    }
+
+    /// Asks the kernel for other events: adds first, which shows that the wd is the right one, and
+    /// then, if nobody shares it, narrows.
+    fn remask(&mut self, node: NodeId, mut add: impl FnMut(&mut Self, u32) -> Result<i32, Errno>) {
+        let wd = self.tree.node(node).wd;
+        match add(self, IN_MASK_ADD) {
+            Ok(is) if is == wd => {
+                if !self.tree.has(node, Flags::ALIASED) {
+                    // Cannot fail where the same call has just succeeded; wider is no harm.
+                    let _ = add(self, 0);
+                }
+            }
+            Ok(other) => self.refuse(other),
+            Err(_) => {}
+        }
+    }
+
+    /// Ends a watch; its kernel watches go by and by, see `doom`.
+    pub(super) fn end_watch(&mut self, number: u32) {
+        let Some(watch) = self.watch_mut(number) else {
+            return;
+        };
+        if std::mem::replace(&mut watch.ended, true) {
+            return;
+        }
+        let (id, root) = (watch.id, watch.root);
+        self.by_id.remove(&id);
+        self.held.retain(|held| held.watch != number);
+        self.done.retain(|&(_, _, of)| of != number);
+        self.notices.retain(|notice| notice.watch != number);
+        self.tree.set(root, Flags::EXCLUDED);
+        self.forget_near();
+        self.doomed.push(root);
+    }
+
+    /// Ends a watch by id; its kernel watches are gone when this returns.
+    pub fn ignore_id(&mut self, id: i64) -> bool {
+        let Some(&number) = self.by_id.get(&id) else {
+            return false;
+        };
+        if self.watch(number).is_none_or(|watch| watch.building) {
+            return false;
+        }
+        self.end_watch(number);
+        true
+    }
+
+    /// Ids of the watches whose root is this path.
+    pub fn roots(&self, path: &[u8]) -> Vec<i64> {
+        let path = trim(path);
+        let mut ids: Vec<_> = self
+            .watches
+            .iter()
+            .flatten()
+            .filter(|watch| !watch.ended && !watch.building && trim(&watch.path) == path)
+            .map(|watch| watch.id)
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The directories at this path, below roots.
+    fn below(&self, path: &[u8]) -> Vec<NodeId> {
+        let path = trim(path);
+        let mut found = Vec::new();
+        for watch in self.watches.iter().flatten().filter(|watch| !watch.ended) {
+            let Some(rest) = path.strip_prefix(trim(&watch.path)) else {
+                continue;
+            };
+            if !rest.starts_with(b"/") && trim(&watch.path) != b"/" {
+                continue;
+            }
+            let names = rest.split(|&b| b == b'/').filter(|name| !name.is_empty());
+            let node = names
+                .into_iter()
+                .try_fold(watch.root, |node, name| self.tree.child(node, name));
+            if let Some(node) = node {
+                if self.tree.node(node).wd != 0 && node != watch.root {
+                    found.push(node);
+                }
+            }
+        }
+        found
+    }
+
+    /// Stops watching directories at this path, below roots; ids of the watches concerned.
+    pub fn exclude(&mut self, path: &[u8]) -> Vec<i64> {
+        let mut ids = Vec::new();
+        for node in self.below(path) {
+            if let Some(id) = self.watch_of(node).and_then(|number| self.watch(number)) {
+                ids.push(id.id);
+            }
+            while self.tree.node(node).first != NONE {
+                let child = self.tree.node(node).first;
+                self.drop_child(child);
+            }
+            self.unwatch(node);
+            self.stop_listing(node);
+            self.tree.set(node, Flags::EXCLUDED);
+            self.forget_near();
+        }
+        ids
+    }
+
+    /// Is this path a root, or a directory watched below one?
+    pub fn is_watched(&self, path: &[u8]) -> bool {
+        !self.roots(path).is_empty() || !self.below(path).is_empty()
+    }
+
+    /// Frees subtrees that were let go, with their kernel watches. False when none is left.
+    pub fn doom(&mut self, mut budget: usize) -> bool {
+        let had = !self.doomed.is_empty();
+        while budget > 0 {
+            let Some(&top) = self.doomed.last() else {
+                break;
+            };
+            let first = self.tree.node(top).first;
+            if first == NONE {
+                self.doomed.pop();
+                budget -= 1;
+                self.free_node(top);
+            } else {
+                self.doomed.push(first);
+            }
+        }
+        if had && self.doomed.is_empty() {
+            self.wds.shrink_if_empty();
+            self.tree.shrink_if_empty();
+        }
+        had
+    }
+
+    /// Frees a node without children.
+    pub(super) fn free_node(&mut self, node: NodeId) {
+        self.unsettle(node);
+        self.stop_listing(node);
+        let wd = self.tree.node(node).wd;
+        if wd != 0 && self.wds.remove(&mut self.tree, node) {
+            self.world.remove(wd);
+        }
+        self.uncovered.remove(&node);
+        self.open.retain(|&(open, _)| open != node);
+        self.rechecks.retain(|&(dir, _)| dir != node);
+        if self.near == node {
+            self.forget_near();
+        }
+        if self.tree.has(node, Flags::ROOT) {
+            let number = self.tree.root_number(node) as usize;
+            self.watches[number] = None;
+        } else if self.tree.node(node).parent != NONE {
+            self.tree.detach(node);
+        }
+        self.tree.free(node);
+    }
+
+    /// The queue has lost events. Every watch is told.
+    pub(super) fn overflow(&mut self) {
+        self.counters.overflows += 1;
+        // Pokes may be lost, too: whatever waits for one need not wait any longer.
+        if self.world.renew_pokes().is_ok() {
+            self.seen = self.issued;
+        }
+        for number in 0..self.watches.len() {
+            let Some(watch) = &self.watches[number] else {
+                continue;
+            };
+            if watch.ended {
+                continue;
+            }
+            let path = watch.path.clone();
+            let name = path.len();
+            self.notices.push_back(Notice {
+                watch: u32::try_from(number).unwrap_or(u32::MAX),
+                mask: libc::IN_Q_OVERFLOW,
+                flags: 0,
+                error: 0,
+                path,
+                name,
+            });
+        }
+    }
+
+    /// Numbers for the statistics: watches, kernel watches, nodes, pending, bytes of memory.
+    pub fn figures(&self) -> [u64; 5] {
+        let memory = self.tree.memory()
+            + self.wds.memory()
+            + self.input.memory()
+            + self.list_buffer.memory()
+            + self.tasks.capacity() * size_of::<super::Task>()
+            + self.windows.capacity() * size_of::<super::Window>()
+            + self.unsealed.capacity() * size_of::<super::Window>()
+            + self.near_path.capacity()
+            + self.scratch.capacity();
+        let pending = self.tasks.len()
+            + self.blocked.len()
+            + usize::from(self.listing.is_some())
+            + self.unsealed.len()
+            + self.windows.len();
+        [
+            self.by_id.len(),
+            self.wds.len(),
+            self.tree.len(),
+            pending,
+            memory,
+        ]
+        .map(|n| n as u64)
+    }
+
+    /// Every watchpoint: watch, wd, mask, path.
+    pub fn watchpoints(&self) -> Vec<(i64, i32, u32, Vec<u8>)> {
+        let mut all = Vec::new();
+        for watch in self.watches.iter().flatten().filter(|watch| !watch.ended) {
+            let mut stack = vec![(watch.root, watch.path.clone())];
+            while let Some((node, path)) = stack.pop() {
+                let mut child = self.tree.node(node).first;
+                while child != NONE {
+                    if self.tree.has(child, Flags::DIR) {
+                        let mut below = path.clone();
+                        if below.last() != Some(&b'/') {
+                            below.push(b'/');
+                        }
+                        below.extend_from_slice(self.tree.name(child));
+                        stack.push((child, below));
+                    }
+                    child = self.tree.next(child);
+                }
+                let wd = self.tree.node(node).wd;
+                if wd != 0 {
+                    let root = node == watch.root;
+                    let mask = if root {
+                        watch.root_mask()
+                    } else {
+                        watch.inner_mask()
+                    };
+                    all.push((watch.id, wd, mask, path));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// A path without trailing slashes.
+fn trim(path: &[u8]) -> &[u8] {
+    let end = path
+        .iter()
+        .rposition(|&b| b != b'/')
+        .map_or(1, |last| last + 1);
+    &path[..end.min(path.len())]
+}

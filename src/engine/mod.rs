@@ -1,0 +1,348 @@
+//! All the thinking: from bytes of the queue to events with true paths.
+#![forbid(unsafe_code)]
+
+mod ahead;
+mod apply;
+mod batch;
+mod control;
+mod input;
+mod mask;
+mod names;
+mod scan;
+mod settle;
+mod tree;
+mod watches;
+mod wds;
+mod world;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+pub use batch::{Batch, Out};
+pub use control::{Request, WatchStart};
+pub use mask::{EVENTS, MODIFIERS, UNASKED};
+pub use watches::{Failure, WatchFlags};
+pub use world::{Kernel, World};
+
+use crate::sys::{Errno, ListBuffer};
+use apply::Held;
+use input::Input;
+use scan::{Listing, Task};
+use settle::{Settling, Window};
+use tree::{NONE, NodeId, Tree};
+use watches::Watch;
+use wds::Wds;
+
+/// How much one turn may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes a read.
+    pub read_size: usize,
+    /// Events a turn.
+    pub max_events: usize,
+    /// Directory entries a turn.
+    pub max_scan: usize,
+}
+
+/// Counters for the statistics.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    /// read(2) calls that returned something.
+    pub reads: u64,
+    /// Kernel events read.
+    pub kernel_events: u64,
+    /// Synthetic events made.
+    pub synthetic: u64,
+    /// Overflows seen.
+    pub overflows: u64,
+}
+
+/// The state of one watcher, without its callbacks.
+pub struct Engine<W: World> {
+    /// The kernel.
+    pub world: W,
+    limits: Limits,
+    input: Input,
+    tree: Tree,
+    wds: Wds,
+    watches: Vec<Option<Watch>>,
+    by_id: HashMap<i64, u32>,
+
+    // Renames: first halves of entries that are not watched, and second halves told ahead.
+    held: Vec<Held>,
+    done: Vec<(u32, u32, u32)>,
+
+    // Scanning.
+    tasks: VecDeque<Task>,
+    open_tasks: BTreeMap<u32, usize>,
+    blocked: Vec<Task>,
+    listing: Option<Listing<W::Dir>>,
+    list_buffer: ListBuffer,
+    open: Vec<(NodeId, W::Dir)>,
+    uncovered: HashMap<NodeId, Errno>,
+    rechecks: Vec<(NodeId, Vec<u8>)>,
+    max_wd: i32,
+    young_from: i32,
+    stale: bool,
+
+    // Windows: claims and listings that wait for the queue to catch up.
+    unsealed: Vec<Window>,
+    windows: VecDeque<Window>,
+    settling: Option<Settling>,
+    issued: u64,
+    seen: u64,
+    tag: u32,
+    sync: Option<(u64, Option<u32>)>,
+
+    // Subtrees whose kernel watches are still to be removed.
+    doomed: Vec<NodeId>,
+    // Watches that ended without an event.
+    dropped: Vec<i64>,
+    notices: VecDeque<Notice>,
+
+    // The directory of the last event: node, watch, path.
+    near: NodeId,
+    near_watch: u32,
+    near_path: Vec<u8>,
+    scratch: Vec<u8>,
+    aliases: Vec<NodeId>,
+
+    /// Counters.
+    pub counters: Counters,
+}
+
+/// An event that is about no kernel event.
+struct Notice {
+    watch: u32,
+    mask: u32,
+    flags: u32,
+    error: i32,
+    path: Vec<u8>,
+    name: usize,
+}
+
+impl<W: World> Engine<W> {
+    /// An engine without watches.
+    pub fn new(world: W, limits: Limits) -> Self {
+        Self {
+            world,
+            limits,
+            input: Input::new(limits.read_size),
+            tree: Tree::default(),
+            wds: Wds::default(),
+            watches: Vec::new(),
+            by_id: HashMap::new(),
+            held: Vec::new(),
+            done: Vec::new(),
+            tasks: VecDeque::new(),
+            open_tasks: BTreeMap::new(),
+            blocked: Vec::new(),
+            listing: None,
+            list_buffer: ListBuffer::default(),
+            open: Vec::new(),
+            uncovered: HashMap::new(),
+            rechecks: Vec::new(),
+            max_wd: 0,
+            young_from: 1,
+            stale: false,
+            unsealed: Vec::new(),
+            windows: VecDeque::new(),
+            settling: None,
+            issued: 0,
+            seen: 0,
+            tag: 0,
+            sync: None,
+            doomed: Vec::new(),
+            dropped: Vec::new(),
+            notices: VecDeque::new(),
+            near: NONE,
+            near_watch: 0,
+            near_path: Vec::new(),
+            scratch: Vec::new(),
+            aliases: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A bounded amount of work; events go to `batch`. True if work was done or is left.
+    pub fn turn(&mut self, batch: &mut Batch) -> Result<bool, Errno> {
+        let mut worked = self.finish(batch);
+        if self.input.is_empty() && !self.full(batch) {
+            worked |= self.fill()? > 0;
+        }
+        worked |= self.process(batch);
+        if self.input.is_empty() && !self.full(batch) {
+            worked |= self.scan(self.limits.max_scan);
+            worked |= self.finish(batch);
+        }
+        if self.doom(256) {
+            worked = true;
+        }
+        let left = self.has_work();
+        if left {
+            self.wake();
+        }
+        if !self.input.is_empty() || left {
+            return Ok(true);
+        }
+        Ok(worked)
+    }
+
+    fn full(&self, batch: &Batch) -> bool {
+        batch.len() >= self.limits.max_events
+    }
+
+    /// One read of the queue.
+    fn fill(&mut self) -> Result<usize, Errno> {
+        let world = &mut self.world;
+        let got = self.input.fill(|buffer| world.read(buffer))?;
+        if got > 0 {
+            self.counters.reads += 1;
+        }
+        Ok(got)
+    }
+
+    /// What was begun: windows that can close, notices.
+    fn finish(&mut self, batch: &mut Batch) -> bool {
+        let mut worked = false;
+        while !self.full(batch) {
+            if let Some(at) = self.next_notice() {
+                if let Some(notice) = self.notices.remove(at) {
+                    self.tell_notice(batch, &notice);
+                }
+            } else if !self.settle_some(batch) {
+                break;
+            }
+            worked = true;
+        }
+        worked
+    }
+
+    /// The first notice whose watch's call has returned.
+    fn next_notice(&self) -> Option<usize> {
+        self.notices
+            .iter()
+            .position(|notice| !self.watch(notice.watch).is_some_and(|watch| watch.building))
+    }
+
+    /// Something is left that no kernel event will call for.
+    fn has_work(&self) -> bool {
+        !self.input.is_empty()
+            || self.settling.is_some()
+            || self.listing.is_some()
+            || !self.tasks.is_empty()
+            || !self.unsealed.is_empty()
+            || self.next_notice().is_some()
+            || !self.doomed.is_empty()
+            || (self.stale && !self.blocked.is_empty())
+            || self
+                .windows
+                .front()
+                .is_some_and(|window| window.seq <= self.seen)
+    }
+
+    /// Makes the descriptor readable, if nothing else does.
+    pub fn wake(&mut self) {
+        if self.world.queued() == 0 {
+            self.poke();
+        }
+    }
+
+    /// Queues an event of our own; returns its number.
+    fn poke(&mut self) -> u64 {
+        let which = usize::from(self.issued % 2 == 1);
+        // fchmod(2) of a memory file of our own cannot fail; and a poke that is lost because the
+        // queue is full leaves an overflow in its place.
+        if self.world.poke(which).is_ok() {
+            self.issued += 1;
+        }
+        self.issued
+    }
+
+    fn watch(&self, number: u32) -> Option<&Watch> {
+        self.watches.get(number as usize)?.as_ref()
+    }
+
+    fn watch_mut(&mut self, number: u32) -> Option<&mut Watch> {
+        self.watches.get_mut(number as usize)?.as_mut()
+    }
+
+    /// The watch that a node belongs to, if it is still in its tree.
+    fn watch_of(&self, node: NodeId) -> Option<u32> {
+        let root = self.tree.root_of(node);
+        (root != NONE).then(|| self.tree.root_number(root))
+    }
+
+    /// The path of a node, in the spelling of its watch.
+    fn path_of(&mut self, number: u32, node: NodeId) -> Vec<u8> {
+        let mut path = self
+            .watch(number)
+            .map_or_else(Vec::new, |watch| watch.path.clone());
+        let mut below = std::mem::take(&mut self.scratch);
+        self.tree.relative(node, &mut below);
+        if !below.is_empty() {
+            if path.last() != Some(&b'/') {
+                path.push(b'/');
+            }
+            path.extend_from_slice(&below);
+        }
+        self.scratch = below;
+        path
+    }
+
+    /// Is there anything that stems from before a barrier?
+    fn pending_before(&self, tag: u32) -> bool {
+        self.open_tasks
+            .first_key_value()
+            .is_some_and(|(&first, _)| first <= tag)
+            || self
+                .unsealed
+                .iter()
+                .chain(&self.windows)
+                .any(|window| window.tag <= tag)
+            || self
+                .settling
+                .as_ref()
+                .is_some_and(|settling| settling.tag <= tag)
+            || !self.notices.is_empty()
+    }
+
+    /// Puts the barrier into the queue.
+    pub fn begin_sync(&mut self) {
+        let seq = self.poke();
+        self.sync = Some((seq, None));
+    }
+
+    /// The barrier has come out, and what it was to wait for is done.
+    pub fn sync_done(&mut self) -> bool {
+        let Some((seq, tag)) = self.sync else {
+            return true;
+        };
+        if self.seen < seq {
+            return false;
+        }
+        let tag = match tag {
+            Some(tag) => tag,
+            None => {
+                let tag = self.tag;
+                self.tag += 1;
+                self.sync = Some((seq, Some(tag)));
+                tag
+            }
+        };
+        if self.pending_before(tag) {
+            return false;
+        }
+        self.sync = None;
+        true
+    }
+
+    /// Ids of watches that ended without a last event, since the last call.
+    pub fn take_dropped(&mut self) -> Vec<i64> {
+        std::mem::take(&mut self.dropped)
+    }
+}
+
+const _: () = assert!(
+    size_of::<tree::Node>() == 28,
+    "the memory figures rest on it"
+);

@@ -1,0 +1,616 @@
+//! Scanning: watch first, list second, in bounded steps. Directories are reached by open
+//! directories and names, never by a path that a rename or a symbolic link could lead elsewhere,
+//! and every directory that is listed is shown to be the one that is watched.
+
+use super::apply::Name;
+use super::tree::{Flags, NONE, NodeId};
+use super::watches::{Failure, WatchFlags};
+use super::world::World;
+use super::{Engine, Notice, mask};
+use crate::sys::{Errno, Kind};
+
+use libc::{IN_DELETE_SELF, IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
+
+/// Open directories kept while there is something to scan.
+const OPEN: usize = 24;
+/// What claiming a directory costs, in entries listed.
+const CLAIM_COST: usize = 4;
+/// How often a directory that cannot be reached is tried again while nothing happens.
+const TRIES: u16 = 3;
+
+/// A directory to be watched or listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    pub(super) node: NodeId,
+    pub(super) tag: u32,
+    tries: u16,
+}
+
+/// A directory that is being listed.
+pub(super) struct Listing<D> {
+    pub(super) node: NodeId,
+    pub(super) tag: u32,
+    dir: D,
+    more: bool,
+}
+
+impl<W: World> Engine<W> {
+    /// A directory is to be scanned.
+    pub(super) fn push_task(&mut self, node: NodeId) {
+        self.push_task_tagged(node, self.tag);
+    }
+
+    pub(super) fn push_task_tagged(&mut self, node: NodeId, tag: u32) {
+        if !self.tree.has(node, Flags::TASK) {
+            self.tree.set(node, Flags::TASK);
+            self.count_task(tag, true);
+            self.tasks.push_back(Task {
+                node,
+                tag,
+                tries: 0,
+            });
+        }
+    }
+
+    /// A bounded step. True if anything was done.
+    pub(super) fn scan(&mut self, budget: usize) -> bool {
+        if self.stale {
+            // Events have been used since the last scan: a wd made before is no longer young, and
+            // what could not be reached may have come back.
+            self.stale = false;
+            self.young_from = self.max_wd.saturating_add(1);
+            self.retry_blocked();
+            self.recheck();
+        }
+        let idle = self.tasks.is_empty() && self.listing.is_none();
+        let mut left = budget;
+        while left > 0 {
+            if self.listing.is_some() {
+                self.list_some(&mut left);
+            } else if let Some(task) = self.tasks.pop_front() {
+                left = left.saturating_sub(CLAIM_COST);
+                self.run(task);
+            } else {
+                break;
+            }
+        }
+        if self.tasks.is_empty() && self.listing.is_none() {
+            // An open directory would keep a deleted one alive, and its file system busy.
+            self.open.clear();
+        }
+        self.seal();
+        !idle
+    }
+
+    /// A task, a listing of this tag begins or ends.
+    fn count_task(&mut self, tag: u32, begins: bool) {
+        let count = self.open_tasks.entry(tag).or_insert(0);
+        if begins {
+            *count += 1;
+        } else {
+            *count -= 1;
+            if *count == 0 {
+                self.open_tasks.remove(&tag);
+            }
+        }
+    }
+
+    /// Tasks that could not reach their directory: the tree has changed, they may now.
+    pub(super) fn retry_blocked(&mut self) {
+        for task in self.blocked.drain(..) {
+            self.tasks.push_back(task);
+        }
+    }
+
+    fn run(&mut self, task: Task) {
+        let node = task.node;
+        self.count_task(task.tag, false);
+        let dead = self.tree.has(node, Flags::DEAD);
+        self.tree.unlist(node, Flags::TASK);
+        if dead {
+            return;
+        }
+        let Some(number) = self.watch_of(node) else {
+            return;
+        };
+        if self.tree.has(node, Flags::EXCLUDED) {
+            return;
+        }
+        match self.scan_node(number, node, task.tag) {
+            Ok(()) => {
+                self.uncovered.remove(&node);
+            }
+            Err(errno) => self.scan_failed(number, task, errno),
+        }
+    }
+
+    /// Watches a node, if it is not, and begins to list it, if it must be.
+    fn scan_node(&mut self, number: u32, node: NodeId, tag: u32) -> Result<(), (Errno, bool)> {
+        let reach = |errno| (errno, true);
+        let own = |errno| (errno, false);
+        let wanted = self.wanted(number, node);
+        let dir = if self.tree.node(node).parent == NONE {
+            self.open_root(number).map_err(own)?
+        } else {
+            let parent = self.tree.node(node).parent;
+            let at = self.open_dir(parent).map_err(reach)?;
+            let name = Name::new(self.tree.name(node));
+            let unwatched = self.tree.node(node).wd == 0;
+            if unwatched && !self.tree.has(node, Flags::NOTING) {
+                if !self.claim_by_name(number, at, node, tag).map_err(own)? {
+                    return Ok(());
+                }
+            }
+            let (_, parent) = &self.open[at];
+            self.world.open_below(parent, name.get()).map_err(own)?
+        };
+        let wd = self.world.add(&dir, b".", wanted).map_err(own)?;
+        if self.tree.node(node).wd == 0 {
+            self.adopt(number, node, wd);
+        } else if self.tree.node(node).wd != wd {
+            // Another directory has taken the name; the queue will tell.
+            self.refuse(wd);
+            if self.tree.node(node).parent == NONE {
+                return Err((Errno(libc::ESTALE), false));
+            }
+            self.unwatch(node);
+            return Ok(());
+        }
+        if self.tree.has(node, Flags::UNLISTED) {
+            self.push_window(node, tag);
+            return Ok(());
+        }
+        self.begin_listing(node, tag, dir);
+        Ok(())
+    }
+
+    pub(super) fn begin_listing(&mut self, node: NodeId, tag: u32, dir: W::Dir) {
+        self.tree.set(node, Flags::LISTING);
+        self.count_task(tag, true);
+        self.list_buffer.clear();
+        self.listing = Some(Listing {
+            node,
+            tag,
+            dir,
+            more: true,
+        });
+    }
+
+    /// A directory that is being listed goes.
+    pub(super) fn stop_listing(&mut self, node: NodeId) {
+        if let Some(listing) = self.listing.take_if(|listing| listing.node == node) {
+            self.count_task(listing.tag, false);
+        }
+    }
+
+    /// What the kernel is asked for at a node. Bits are only ever added: others may share the wd.
+    fn wanted(&self, number: u32, node: NodeId) -> u32 {
+        let Some(watch) = self.watch(number) else {
+            return 0;
+        };
+        if self.tree.has(node, Flags::ROOT) {
+            watch.root_mask() | IN_MASK_ADD | IN_ONLYDIR
+        } else {
+            watch.inner_mask() | IN_MASK_ADD | IN_ONLYDIR | IN_DONT_FOLLOW
+        }
+    }
+
+    /// Watches a subdirectory by its name. False if it needs no listing: it has no subdirectory,
+    /// and nobody asks for its files. (Read after the watch stands, so a subdirectory made since
+    /// is told by the queue; fs/ext4, fs/xfs and mm/shmem count subdirectories as links.)
+    fn claim_by_name(
+        &mut self,
+        number: u32,
+        at: usize,
+        node: NodeId,
+        tag: u32,
+    ) -> Result<bool, Errno> {
+        let name = Name::new(self.tree.name(node));
+        let wanted = self.wanted(number, node);
+        let (_, parent) = &self.open[at];
+        let wd = self.world.add(parent, name.get(), wanted)?;
+        self.adopt(number, node, wd);
+        if self.tree.has(node, Flags::UNLISTED) {
+            self.push_window(node, tag);
+            return Ok(false);
+        }
+        let (_, parent) = &self.open[at];
+        if self.world.links_of(parent, name.get()) == Ok(2) {
+            self.push_window(node, tag);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A wd was found for a node.
+    pub(super) fn adopt(&mut self, number: u32, node: NodeId, wd: i32) {
+        let parent = self.tree.node(node).parent;
+        let mut dormant = parent != NONE && self.tree.has(parent, Flags::DORMANT);
+        let mut unlisted = false;
+        let mut others = Vec::new();
+        self.wds.all(&self.tree, wd, &mut others);
+        others.retain(|&other| {
+            let lives = self.watch_of(other).is_some();
+            if !lives {
+                // Let go, but the kernel watch is still there: it is ours now.
+                self.wds.remove(&mut self.tree, other);
+                dormant = true;
+            }
+            lives
+        });
+        for &other in &others {
+            if self.watch_of(other) == Some(number) {
+                (dormant, unlisted) = (true, true);
+            } else if wd < self.young_from || !self.same_place(node, other) {
+                dormant = true;
+            }
+        }
+        if wd <= self.max_wd && others.is_empty() && wd < self.young_from {
+            // A directory that the queue said is deleted, or one that was just let go.
+            dormant = true;
+        }
+        self.max_wd = self.max_wd.max(wd);
+        self.wds.add(&mut self.tree, wd, node);
+        let mut flags = Flags::CLAIM;
+        if parent == NONE {
+            // A root is what its path led to when it was watched: nothing to be settled but events
+            // of another watch's past.
+            flags = if others.is_empty() {
+                Flags::empty()
+            } else {
+                Flags::CLAIM | Flags::DORMANT
+            };
+        } else if unlisted {
+            flags |= Flags::UNLISTED;
+        } else if dormant {
+            flags |= Flags::DORMANT;
+        }
+        self.tree.clear(node, Flags::PROVEN | Flags::UNCOVERED);
+        self.tree.set(node, flags);
+        if let Some(watch) = self.watch_mut(number) {
+            watch.directories += 1;
+            watch.limit_told = false;
+        }
+    }
+
+    /// Two nodes of different watches for one entry of one directory.
+    fn same_place(&self, a: NodeId, b: NodeId) -> bool {
+        let (pa, pb) = (self.tree.node(a).parent, self.tree.node(b).parent);
+        pa != NONE
+            && pb != NONE
+            && self.tree.node(pa).wd == self.tree.node(pb).wd
+            && self.tree.name(a) == self.tree.name(b)
+    }
+
+    /// A wd that was found is of no use: if nobody has it, it goes.
+    pub(super) fn refuse(&mut self, wd: i32) {
+        if self.wds.get(&self.tree, wd).is_none() {
+            self.world.remove(wd);
+            self.max_wd = self.max_wd.max(wd);
+        }
+    }
+
+    /// Takes the wd from a node, and from the kernel if nobody else has it.
+    pub(super) fn unwatch(&mut self, node: NodeId) {
+        let wd = self.tree.node(node).wd;
+        if wd == 0 {
+            return;
+        }
+        if self.wds.remove(&mut self.tree, node) {
+            self.world.remove(wd);
+        }
+        self.tree
+            .clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+    }
+
+    fn open_root(&mut self, number: u32) -> Result<W::Dir, Errno> {
+        let Some(watch) = self.watch(number) else {
+            return Err(Errno(libc::ENOENT));
+        };
+        let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
+        let path = watch.absolute.clone();
+        self.world.open(&path, nofollow)
+    }
+
+    /// Opens the directory of a watched node; returns its place in `open`. It is certainly that
+    /// one: adding to its watch again gives the same wd.
+    pub(super) fn open_dir(&mut self, node: NodeId) -> Result<usize, Errno> {
+        let mut anchor = node;
+        let mut below = Vec::new();
+        let mut found;
+        loop {
+            found = self.open.iter().position(|&(open, _)| open == anchor);
+            if found.is_some() || self.tree.node(anchor).parent == NONE {
+                break;
+            }
+            below.push(anchor);
+            anchor = self.tree.node(anchor).parent;
+        }
+        let wd = self.tree.node(node).wd;
+        if wd == 0 {
+            return Err(Errno(libc::ENOENT));
+        }
+        let start = match found {
+            Some(at) => at,
+            None => {
+                let number = self.watch_of(anchor).ok_or(Errno(libc::ENOENT))?;
+                let dir = self.open_root(number)?;
+                self.verify(&dir, self.tree.node(anchor).wd, IN_DELETE_SELF)?;
+                self.keep(anchor, dir)
+            }
+        };
+        if below.is_empty() {
+            return Ok(start);
+        }
+        let mut path = Vec::new();
+        for &step in below.iter().rev() {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(self.tree.name(step));
+        }
+        let (_, from) = &self.open[start];
+        let dir = self.world.open_below(from, &path)?;
+        self.verify(&dir, wd, IN_MOVE_SELF)?;
+        Ok(self.keep(node, dir))
+    }
+
+    /// Is this open directory the one of the wd? Asked by adding a bit that its watch has already.
+    fn verify(&mut self, dir: &W::Dir, wd: i32, bit: u32) -> Result<(), Errno> {
+        let is = self.world.add(dir, b".", bit | IN_MASK_ADD | IN_ONLYDIR)?;
+        if is == wd {
+            return Ok(());
+        }
+        self.refuse(is);
+        Err(Errno(libc::ESTALE))
+    }
+
+    fn keep(&mut self, node: NodeId, dir: W::Dir) -> usize {
+        if self.open.len() >= OPEN {
+            self.open.remove(0);
+        }
+        self.open.push((node, dir));
+        self.open.len() - 1
+    }
+
+    /// Reads on in the listing.
+    fn list_some(&mut self, left: &mut usize) {
+        let Some(mut listing) = self.listing.take() else {
+            return;
+        };
+        let node = listing.node;
+        let Some(number) = self.watch_of(node) else {
+            self.count_task(listing.tag, false);
+            return;
+        };
+        let mut buffer = std::mem::take(&mut self.list_buffer);
+        while *left > 0 && listing.more {
+            match buffer.next_entry() {
+                Some(entry) => {
+                    *left = left.saturating_sub(1);
+                    let name = Name::new(entry.name);
+                    let kind = match entry.kind {
+                        Some(kind) => Ok(kind),
+                        None => self.world.kind_of(&listing.dir, name.get()),
+                    };
+                    if let Ok(kind) = kind {
+                        self.found(number, node, &listing, name.get(), kind, left);
+                    }
+                }
+                None => match self.world.list(&listing.dir, &mut buffer) {
+                    Ok(more) => listing.more = more,
+                    Err(errno) => {
+                        listing.more = false;
+                        // ENOENT: the directory was removed while it was listed, which is its end.
+                        if errno.0 != libc::ENOENT {
+                            self.uncover(number, node, errno, "getdents64");
+                        }
+                    }
+                },
+            }
+        }
+        self.list_buffer = buffer;
+        if listing.more {
+            self.listing = Some(listing);
+            return;
+        }
+        self.tree.clear(node, Flags::LISTING);
+        self.count_task(listing.tag, false);
+        self.push_window(node, listing.tag);
+        self.keep(node, listing.dir);
+    }
+
+    /// A listing has this entry.
+    fn found(
+        &mut self,
+        number: u32,
+        parent: NodeId,
+        listing: &Listing<W::Dir>,
+        name: &[u8],
+        kind: Kind,
+        left: &mut usize,
+    ) {
+        let noting = self.tree.has(parent, Flags::NOTING);
+        let is_dir = kind == Kind::Directory;
+        let descend = is_dir && self.descends(number, parent);
+        if !descend && !noting {
+            return;
+        }
+        if self.tree.child(parent, name).is_some() {
+            // The queue has spoken of it already, or an earlier listing has it.
+            return;
+        }
+        let mut flags = if is_dir { Flags::DIR } else { Flags::empty() };
+        if noting {
+            flags |= Flags::PENDING;
+            if descend {
+                flags |= Flags::NOTING;
+            }
+        }
+        let node = self.tree.add(parent, name, flags);
+        if !descend {
+            return;
+        }
+        if noting {
+            self.push_front(node, listing.tag);
+            return;
+        }
+        *left = left.saturating_sub(CLAIM_COST);
+        let wanted = self.wanted(number, node);
+        match self.world.add(&listing.dir, name, wanted) {
+            Ok(wd) => {
+                self.adopt(number, node, wd);
+                let leaf = !self.tree.has(node, Flags::UNLISTED)
+                    && self.world.links_of(&listing.dir, name) == Ok(2);
+                if leaf || self.tree.has(node, Flags::UNLISTED) {
+                    self.push_window(node, listing.tag);
+                } else {
+                    self.push_front(node, listing.tag);
+                }
+            }
+            Err(errno) => {
+                let task = Task {
+                    node,
+                    tag: listing.tag,
+                    tries: 0,
+                };
+                self.scan_failed(number, task, (errno, false));
+            }
+        }
+    }
+
+    fn push_front(&mut self, node: NodeId, tag: u32) {
+        if !self.tree.has(node, Flags::TASK) {
+            self.tree.set(node, Flags::TASK);
+            self.count_task(tag, true);
+            self.tasks.push_front(Task {
+                node,
+                tag,
+                tries: 0,
+            });
+        }
+    }
+
+    /// Are the subdirectories of this directory watched?
+    fn descends(&self, number: u32, parent: NodeId) -> bool {
+        let Some(watch) = self.watch(number) else {
+            return false;
+        };
+        let noting = self.tree.has(parent, Flags::NOTING);
+        let root = self.tree.has(parent, Flags::ROOT);
+        if watch.flags.contains(WatchFlags::RECURSIVE) {
+            return true;
+        }
+        // AUTO_ADD alone: what is new, with all below it, but not what was there.
+        watch.flags.contains(WatchFlags::AUTO_ADD) && noting && !root
+    }
+
+    /// A directory could not be watched or listed. `reach`: it was its parent that could not be
+    /// reached.
+    fn scan_failed(&mut self, number: u32, mut task: Task, (errno, reach): (Errno, bool)) {
+        let node = task.node;
+        let gone = matches!(
+            errno.0,
+            libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE
+        );
+        if reach && gone {
+            // A directory above has moved; the queue will say where, unless it has said all.
+            let quiet = self.input.is_empty() && self.world.queued() == 0;
+            if quiet {
+                task.tries += 1;
+                self.world.give_way();
+            }
+            if task.tries < TRIES || !self.lost(node) {
+                self.tree.set(node, Flags::TASK);
+                self.count_task(task.tag, true);
+                self.blocked.push(task);
+                if quiet {
+                    // So that it is tried again.
+                    self.stale = true;
+                    self.wake();
+                }
+                return;
+            }
+        } else if gone && self.tree.node(node).parent != NONE {
+            // The entry itself is gone, or no directory any more: the queue will tell.
+            if self.tree.node(node).wd != 0 {
+                self.unwatch(node);
+            }
+            return;
+        }
+        self.uncover(number, node, errno, "inotify_add_watch");
+    }
+
+    /// Nothing in the queue will say where the directories above this node are: the one whose name
+    /// is no longer there is reached, and what is under way in it waited for.
+    fn lost(&mut self, node: NodeId) -> bool {
+        let mut at = self.tree.node(node).parent;
+        while at != NONE {
+            if self.open_dir(at).is_ok() {
+                self.wait_for(at);
+                break;
+            }
+            at = self.tree.node(at).parent;
+        }
+        self.input.is_empty() && self.world.queued() == 0
+    }
+
+    /// Remembers, and tells once, that a directory is not watched.
+    pub(super) fn uncover(&mut self, number: u32, node: NodeId, errno: Errno, step: &'static str) {
+        self.tree.set(node, Flags::UNCOVERED);
+        if self.uncovered.insert(node, errno) == Some(errno) {
+            return;
+        }
+        let path = self.path_of(number, node);
+        let name_len = self.tree.name(node).len();
+        let limit = matches!(
+            errno.0,
+            libc::ENOSPC | libc::ENOMEM | libc::EMFILE | libc::ENFILE
+        );
+        let Some(watch) = self.watch_mut(number) else {
+            return;
+        };
+        if limit {
+            if watch.building {
+                watch.failure.get_or_insert(Failure { errno, step, path });
+                return;
+            }
+            if std::mem::replace(&mut watch.limit_told, true) {
+                return;
+            }
+        }
+        let name = path.len() - name_len;
+        let error = errno.0;
+        self.notices.push_back(Notice {
+            watch: number,
+            mask: libc::IN_ISDIR,
+            flags: mask::ERROR,
+            error,
+            path,
+            name,
+        });
+    }
+
+    /// Files of which the queue could not say whether they still exist.
+    fn recheck(&mut self) {
+        if self.rechecks.is_empty() {
+            return;
+        }
+        for (dir, name) in std::mem::take(&mut self.rechecks) {
+            if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
+                continue;
+            }
+            match self.open_dir(dir) {
+                Ok(at) => {
+                    let (_, open) = &self.open[at];
+                    let there = self.world.kind_of(open, &name) == Ok(Kind::Other);
+                    if there && self.tree.child(dir, &name).is_none() {
+                        self.tree.add(dir, &name, Flags::PENDING);
+                        self.push_window(dir, self.tag);
+                    }
+                }
+                Err(_) => self.rechecks.push((dir, name)),
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Windows. A listing is a view of now, the queue is still in the past. So what a listing found is
+//! kept until the queue has caught up with it: an event about a name in the meantime counts more
+//! than the listing, and what no event spoke of has been there all along and is told then.
+
+use super::tree::{Flags, NONE, NodeId};
+use super::world::World;
+use super::{Batch, Engine};
+
+/// A node whose claim or listing waits for the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) node: NodeId,
+    /// The poke to wait for.
+    pub(super) seq: u64,
+    pub(super) tag: u32,
+}
+
+/// A window that is being told.
+pub(super) struct Settling {
+    pub(super) node: NodeId,
+    pub(super) next: NodeId,
+    pub(super) tag: u32,
+}
+
+impl<W: World> Engine<W> {
+    /// A window opens for a node whose listing, or claim without listing, is complete.
+    pub(super) fn push_window(&mut self, node: NodeId, tag: u32) {
+        if !self.tree.has(node, Flags::WINDOW) {
+            self.tree.set(node, Flags::WINDOW);
+            self.unsealed.push(Window { node, seq: 0, tag });
+        }
+    }
+
+    /// Puts a mark into the queue behind what the listings saw. With an empty queue, and all read
+    /// events used, the queue has caught up already.
+    pub(super) fn seal(&mut self) {
+        if self.unsealed.is_empty() {
+            return;
+        }
+        let quiet = self.input.is_empty() && self.windows.is_empty() && self.world.queued() == 0;
+        let seq = if quiet { self.seen } else { self.poke() };
+        for mut window in self.unsealed.drain(..) {
+            window.seq = seq;
+            self.windows.push_back(window);
+        }
+    }
+
+    /// Closes windows that the queue has caught up with. False if there is none.
+    pub(super) fn settle_some(&mut self, batch: &mut Batch) -> bool {
+        if self.settling.is_none() {
+            match self.windows.front() {
+                Some(window) if window.seq <= self.seen => {}
+                _ => return false,
+            }
+            let Some(window) = self.windows.pop_front() else {
+                return false;
+            };
+            self.tree.unlist(window.node, Flags::WINDOW);
+            self.open_settling(batch, window);
+            return true;
+        }
+        while !self.full(batch) {
+            let Some(Settling { node, next, tag: _ }) = self.settling else {
+                break;
+            };
+            if next == NONE {
+                self.settling = None;
+                self.tree.clear(node, Flags::NOTING);
+                break;
+            }
+            let following = self.tree.next(next);
+            if let Some(settling) = &mut self.settling {
+                settling.next = following;
+            }
+            self.settle_child(batch, next);
+        }
+        true
+    }
+
+    fn open_settling(&mut self, batch: &mut Batch, window: Window) {
+        let node = window.node;
+        if self.tree.has(node, Flags::DEAD) || self.watch_of(node).is_none() {
+            return;
+        }
+        if self.tree.has(node, Flags::TASK) {
+            // It is to be listed anew: the window stays open until then.
+            return;
+        }
+        let was = self.tree.flags(node);
+        self.tree
+            .clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+        if was.contains(Flags::PENDING) {
+            self.announce(batch, node);
+        }
+        if was.contains(Flags::UNLISTED) {
+            // Another place of the same directory, in the same watch: it was not listed before
+            // that was certain.
+            self.push_task_tagged(node, window.tag);
+            return;
+        }
+        if was.contains(Flags::NOTING) || self.tree.node(node).first != NONE {
+            let next = self.tree.node(node).first;
+            self.settling = Some(Settling {
+                node,
+                next,
+                tag: window.tag,
+            });
+        }
+    }
+
+    fn settle_child(&mut self, batch: &mut Batch, child: NodeId) {
+        let flags = self.tree.flags(child);
+        if flags.contains(Flags::PENDING) {
+            self.tell_pending(batch, child);
+        }
+        if !flags.contains(Flags::DIR) {
+            // A tomb, or a file that was noted for as long as the window was open.
+            self.drop_child(child);
+        }
+    }
+
+    /// A node goes: nothing may point to it any more.
+    pub(super) fn unsettle(&mut self, node: NodeId) {
+        if let Some(settling) = &mut self.settling {
+            if settling.next == node {
+                settling.next = self.tree.next(node);
+            }
+            if settling.node == node {
+                self.settling = None;
+            }
+        }
+    }
+}

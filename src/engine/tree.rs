@@ -1,0 +1,524 @@
+//! The nodes of all watched trees: parent, name, wd. A rename is one relink; a path is composed
+//! when it is told.
+
+use std::hash::{BuildHasher, RandomState};
+
+use bitflags::bitflags;
+
+use super::names::Names;
+
+/// Index of a node.
+pub type NodeId = u32;
+/// No node.
+pub const NONE: NodeId = NodeId::MAX;
+
+bitflags! {
+    /// What is known of a node.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Flags: u16 {
+        /// It is a directory.
+        const DIR = 1;
+        /// It is the root of a watch; `name` is the number of the watch.
+        const ROOT = 1 << 1;
+        /// A listing found it, and it has not been told yet.
+        const PENDING = 1 << 2;
+        /// Its wd was found by name, and the queue has not caught up with that moment yet.
+        const CLAIM = 1 << 3;
+        /// An event of the wd showed that the claim is right.
+        const PROVEN = 1 << 4;
+        /// The wd was there before the claim: its older events are not about this node, so none
+        /// counts before the claim is settled.
+        const DORMANT = 1 << 5;
+        /// All names seen in it are noted as children until its window closes.
+        const NOTING = 1 << 6;
+        /// Its listing is under way: names that went are kept as tombs.
+        const LISTING = 1 << 7;
+        /// It is in the list of tasks.
+        const TASK = 1 << 8;
+        /// It is in the list of windows.
+        const WINDOW = 1 << 9;
+        /// The entry is known to be gone; a listing under way may still find the name.
+        const TOMB = 1 << 10;
+        /// The caller ignored it: not watched, nothing below it told.
+        const EXCLUDED = 1 << 11;
+        /// Freed, but a list still has it.
+        const DEAD = 1 << 12;
+        /// Its wd has other nodes, too.
+        const ALIASED = 1 << 13;
+        /// It could not be watched; the reason is in a table.
+        const UNCOVERED = 1 << 14;
+        /// It was there before a loss of events, and has not been found again yet.
+        const DOUBT = 1 << 15;
+    }
+}
+
+impl Flags {
+    /// With any of these an event needs more than the short way.
+    pub const UNSETTLED: Self = Self::PENDING
+        .union(Self::CLAIM)
+        .union(Self::DORMANT)
+        .union(Self::NOTING)
+        .union(Self::LISTING)
+        .union(Self::WINDOW)
+        .union(Self::EXCLUDED)
+        .union(Self::ALIASED);
+    /// A dormant claim whose directory is not listed before it is settled. (No event proves a
+    /// dormant claim, so the bit is free.)
+    pub const UNLISTED: Self = Self::DORMANT.union(Self::PROVEN);
+    /// A list has the node, so its number cannot be used again yet.
+    pub const LISTED: Self = Self::TASK.union(Self::WINDOW);
+}
+
+/// A directory, or for a while an entry of another kind.
+pub struct Node {
+    /// The directory it is in; `NONE` for a root and what was taken out of the tree.
+    pub parent: NodeId,
+    /// First child.
+    pub first: NodeId,
+    next: NodeId,
+    prev: NodeId,
+    name: u32,
+    /// Watch descriptor, 0 if not watched.
+    pub wd: i32,
+    /// See there.
+    pub flags: Flags,
+    name_len: u8,
+}
+
+/// All nodes, with an index by (parent, name).
+pub struct Tree {
+    nodes: Vec<Node>,
+    names: Names,
+    free: NodeId,
+    live: usize,
+    slots: Vec<NodeId>,
+    used: usize,
+    seed: u64,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        // Keyed, so that nobody who names files can choose collisions.
+        let seed = RandomState::new().hash_one(0x72_69_6e_6f) | 1;
+        Self {
+            nodes: Vec::new(),
+            names: Names::default(),
+            free: NONE,
+            live: 0,
+            slots: Vec::new(),
+            used: 0,
+            seed,
+        }
+    }
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let wide = u128::from(a) * u128::from(b);
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
+    let folded = (wide as u64) ^ ((wide >> 64) as u64);
+    folded
+}
+
+impl Tree {
+    /// The node.
+    #[inline]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id as usize]
+    }
+
+    /// The node, to change it.
+    #[inline]
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id as usize]
+    }
+
+    /// Its flags.
+    #[inline]
+    pub fn flags(&self, id: NodeId) -> Flags {
+        self.nodes[id as usize].flags
+    }
+
+    /// Sets flags.
+    pub fn set(&mut self, id: NodeId, flags: Flags) {
+        self.nodes[id as usize].flags |= flags;
+    }
+
+    /// Clears flags.
+    pub fn clear(&mut self, id: NodeId, flags: Flags) {
+        self.nodes[id as usize].flags -= flags;
+    }
+
+    /// All of these are set.
+    #[inline]
+    pub fn has(&self, id: NodeId, flags: Flags) -> bool {
+        self.nodes[id as usize].flags.contains(flags)
+    }
+
+    /// Number of nodes in use.
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+            + self.names.memory()
+            + self.slots.capacity() * size_of::<NodeId>()
+    }
+
+    /// Its name; empty for a root.
+    #[inline]
+    pub fn name(&self, id: NodeId) -> &[u8] {
+        let node = self.node(id);
+        if node.flags.contains(Flags::ROOT) {
+            return &[];
+        }
+        self.names.get(node.name, node.name_len)
+    }
+
+    /// For a root: the number of its watch.
+    #[inline]
+    pub fn root_number(&self, id: NodeId) -> u32 {
+        self.node(id).name
+    }
+
+    /// The next sibling.
+    pub fn next(&self, id: NodeId) -> NodeId {
+        self.node(id).next
+    }
+
+    /// The root above, or `NONE` if the node was taken out of its tree.
+    #[inline]
+    pub fn root_of(&self, id: NodeId) -> NodeId {
+        let mut at = id;
+        loop {
+            let node = self.node(at);
+            if node.parent == NONE {
+                let root = node.flags & (Flags::ROOT | Flags::EXCLUDED) == Flags::ROOT;
+                return if root { at } else { NONE };
+            }
+            at = node.parent;
+        }
+    }
+
+    fn fresh(&mut self, node: Node) -> NodeId {
+        self.live += 1;
+        if self.free == NONE {
+            // 2^32 - 1 nodes of 28 bytes are 120 GB: memory ends first.
+            let id = NodeId::try_from(self.nodes.len()).unwrap_or(NONE);
+            self.nodes.push(node);
+            return id;
+        }
+        let id = self.free;
+        self.free = self.node(id).next;
+        self.nodes[id as usize] = node;
+        id
+    }
+
+    /// A root for a watch.
+    pub fn add_root(&mut self, number: u32, flags: Flags) -> NodeId {
+        self.fresh(Node {
+            parent: NONE,
+            first: NONE,
+            next: NONE,
+            prev: NONE,
+            name: number,
+            wd: 0,
+            flags: flags | Flags::ROOT,
+            name_len: 0,
+        })
+    }
+
+    /// A child; there must be none of this name yet.
+    pub fn add(&mut self, parent: NodeId, name: &[u8], flags: Flags) -> NodeId {
+        let (place, name_len) = self.names.add(name);
+        let id = self.fresh(Node {
+            parent: NONE,
+            first: NONE,
+            next: NONE,
+            prev: NONE,
+            name: place,
+            wd: 0,
+            flags,
+            name_len,
+        });
+        self.link(id, parent);
+        id
+    }
+
+    fn link(&mut self, id: NodeId, parent: NodeId) {
+        let first = self.node(parent).first;
+        if first != NONE {
+            self.node_mut(first).prev = id;
+        }
+        let node = self.node_mut(id);
+        node.parent = parent;
+        node.prev = NONE;
+        node.next = first;
+        self.node_mut(parent).first = id;
+        self.index(id);
+    }
+
+    /// Takes a node, with all below it, out of the tree.
+    pub fn detach(&mut self, id: NodeId) {
+        self.unindex(id);
+        let Node {
+            parent, next, prev, ..
+        } = *self.node(id);
+        if prev == NONE {
+            self.node_mut(parent).first = next;
+        } else {
+            self.node_mut(prev).next = next;
+        }
+        if next != NONE {
+            self.node_mut(next).prev = prev;
+        }
+        let node = self.node_mut(id);
+        (node.parent, node.next, node.prev) = (NONE, NONE, NONE);
+    }
+
+    /// Puts a node that was taken out into a directory, under a name.
+    pub fn attach(&mut self, id: NodeId, parent: NodeId, name: &[u8]) {
+        let Node {
+            name: place,
+            name_len,
+            ..
+        } = *self.node(id);
+        if self.names.get(place, name_len) != name {
+            self.names.remove(place, name_len);
+            let (place, name_len) = self.names.add(name);
+            let node = self.node_mut(id);
+            (node.name, node.name_len) = (place, name_len);
+        }
+        self.link(id, parent);
+    }
+
+    /// Frees a node that is out of the tree and has no children. If a list still has it, it stays
+    /// as `DEAD` until `recycle`.
+    pub fn free(&mut self, id: NodeId) {
+        let node = self.node(id);
+        if !node.flags.contains(Flags::ROOT) {
+            let (place, len) = (node.name, node.name_len);
+            self.names.remove(place, len);
+        }
+        self.live -= 1;
+        let listed = self.flags(id) & Flags::LISTED;
+        if listed.is_empty() {
+            self.recycle(id);
+        } else {
+            self.node_mut(id).flags = listed | Flags::DEAD;
+        }
+    }
+
+    /// A dead node has left a list.
+    pub fn unlist(&mut self, id: NodeId, list: Flags) {
+        self.clear(id, list);
+        if self.flags(id) == Flags::DEAD {
+            self.recycle(id);
+        }
+    }
+
+    fn recycle(&mut self, id: NodeId) {
+        let free = self.free;
+        let node = self.node_mut(id);
+        node.flags = Flags::DEAD;
+        node.parent = NONE;
+        node.wd = 0;
+        node.next = free;
+        self.free = id;
+    }
+
+    fn hash(&self, parent: NodeId, name: &[u8]) -> usize {
+        let mut state = fold(self.seed ^ u64::from(parent), 0x9e37_79b9_7f4a_7c15);
+        let mut chunks = name.chunks_exact(8);
+        for chunk in &mut chunks {
+            let mut word = [0; 8];
+            word.copy_from_slice(chunk);
+            state = fold(
+                state ^ u64::from_ne_bytes(word),
+                self.seed ^ 0xa076_1d64_78bd_642f,
+            );
+        }
+        let rest = chunks.remainder();
+        let mut word = [0; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        state ^= (name.len() as u64) << 56;
+        let all = fold(
+            state ^ u64::from_ne_bytes(word),
+            self.seed ^ 0xe703_7ed1_a0b4_28db,
+        );
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "any bits of a hash will do"
+        )]
+        let hash = all as usize;
+        hash
+    }
+
+    fn hash_of(&self, id: NodeId) -> usize {
+        self.hash(self.node(id).parent, self.name(id))
+    }
+
+    fn index(&mut self, id: NodeId) {
+        if (self.used + 1) * 8 > self.slots.len() * 7 {
+            self.grow();
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = self.hash_of(id) & mask;
+        while self.slots[at] != NONE {
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = id;
+        self.used += 1;
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(16);
+        let old = std::mem::replace(&mut self.slots, vec![NONE; size]);
+        let mask = size - 1;
+        for id in old.into_iter().filter(|&id| id != NONE) {
+            let mut at = self.hash_of(id) & mask;
+            while self.slots[at] != NONE {
+                at = (at + 1) & mask;
+            }
+            self.slots[at] = id;
+        }
+    }
+
+    fn unindex(&mut self, id: NodeId) {
+        let mask = self.slots.len() - 1;
+        let mut at = self.hash_of(id) & mask;
+        while self.slots[at] != id {
+            at = (at + 1) & mask;
+        }
+        self.used -= 1;
+        // Close the gap: move back what a search would no longer reach.
+        let mut gap = at;
+        loop {
+            at = (at + 1) & mask;
+            let other = self.slots[at];
+            if other == NONE {
+                break;
+            }
+            let home = self.hash_of(other) & mask;
+            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
+                self.slots[gap] = other;
+                gap = at;
+            }
+        }
+        self.slots[gap] = NONE;
+    }
+
+    /// The child of this name.
+    pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mask = self.slots.len() - 1;
+        let mut at = self.hash(parent, name) & mask;
+        loop {
+            let id = self.slots[at];
+            if id == NONE {
+                return None;
+            }
+            if self.node(id).parent == parent && self.name(id) == name {
+                return Some(id);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Gives back memory that a much larger tree has left behind.
+    pub fn shrink_if_empty(&mut self) {
+        if self.live == 0 && self.nodes.capacity() > 4096 {
+            let seed = self.seed;
+            // Nodes that a list still has must keep their place.
+            if self.nodes.iter().all(|node| node.flags == Flags::DEAD) {
+                *self = Self {
+                    seed,
+                    ..Self::default()
+                };
+            }
+        }
+    }
+
+    /// Writes the path from below the root to the node, without a leading slash.
+    pub fn relative(&self, id: NodeId, out: &mut Vec<u8>) {
+        out.clear();
+        let mut len = 0;
+        let mut at = id;
+        while self.node(at).parent != NONE {
+            len += self.name(at).len() + 1;
+            at = self.node(at).parent;
+        }
+        if len == 0 {
+            return;
+        }
+        out.resize(len - 1, b'/');
+        let mut end = out.len();
+        at = id;
+        while self.node(at).parent != NONE {
+            let name = self.name(at);
+            out[end - name.len()..end].copy_from_slice(name);
+            end = (end - name.len()).saturating_sub(1);
+            at = self.node(at).parent;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_is_one_relink() {
+        let mut tree = Tree::default();
+        let root = tree.add_root(0, Flags::DIR);
+        let a = tree.add(root, b"a", Flags::DIR);
+        let b = tree.add(a, b"b", Flags::DIR);
+        let c = tree.add(b, b"c", Flags::DIR);
+        let other = tree.add(root, b"other", Flags::DIR);
+        tree.detach(a);
+        tree.attach(a, other, b"renamed");
+        let mut path = Vec::new();
+        tree.relative(c, &mut path);
+        assert_eq!(path, b"other/renamed/b/c");
+        assert_eq!(tree.child(other, b"renamed"), Some(a));
+        assert_eq!(tree.child(root, b"a"), None);
+        assert_eq!(tree.root_of(c), root);
+        tree.detach(a);
+        assert_eq!(tree.root_of(c), NONE);
+    }
+
+    #[test]
+    fn the_index_survives_many_changes() {
+        let mut tree = Tree::default();
+        let root = tree.add_root(0, Flags::DIR);
+        let name = |i: u32| format!("name{i}").into_bytes();
+        let mut ids: Vec<_> = (0..2000)
+            .map(|i| Some(tree.add(root, &name(i), Flags::DIR)))
+            .collect();
+        for i in (0..2000).step_by(3) {
+            let id = ids[i as usize].take().unwrap();
+            tree.detach(id);
+            tree.free(id);
+        }
+        for i in 0..2000 {
+            assert_eq!(tree.child(root, &name(i)), ids[i as usize]);
+        }
+        assert_eq!(tree.len(), 1 + ids.iter().flatten().count());
+    }
+
+    #[test]
+    fn a_listed_node_is_not_used_again() {
+        let mut tree = Tree::default();
+        let root = tree.add_root(0, Flags::DIR);
+        let a = tree.add(root, b"a", Flags::DIR | Flags::TASK);
+        tree.detach(a);
+        tree.free(a);
+        assert!(tree.has(a, Flags::DEAD));
+        assert_ne!(tree.add(root, b"b", Flags::DIR), a);
+        tree.unlist(a, Flags::TASK);
+        assert_eq!(tree.add(root, b"c", Flags::DIR), a);
+    }
+}

@@ -1,0 +1,101 @@
+//! The watches: what each call asked for.
+
+use bitflags::bitflags;
+
+use super::mask::{DIRENT, EVENTS};
+use super::tree::NodeId;
+use crate::sys::Errno;
+
+bitflags! {
+    /// RINOTIFY_WATCH_* bits.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct WatchFlags: u32 {
+        /// Watch the directories below.
+        const RECURSIVE = 0x1;
+        /// Watch new directories.
+        const AUTO_ADD = 0x2;
+        /// Report what is there already.
+        const EMIT_EXISTING = 0x4;
+    }
+}
+
+/// Why something could not be done: which step, and where.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The errno value.
+    pub errno: Errno,
+    /// The system call or argument.
+    pub step: &'static str,
+    /// The path, in the spelling of the watch.
+    pub path: Vec<u8>,
+}
+
+/// One watch.
+pub struct Watch {
+    /// Its id.
+    pub id: i64,
+    /// Its root.
+    pub root: NodeId,
+    /// The path as the caller spelled it.
+    pub path: Vec<u8>,
+    /// The same from "/" on, to get there later.
+    pub absolute: Vec<u8>,
+    /// The caller's mask, event bits and the others.
+    pub mask: u32,
+    /// The caller's flags.
+    pub flags: WatchFlags,
+    /// The call that makes it has not returned yet: nothing is delivered.
+    pub building: bool,
+    /// It has ended; its nodes are being freed.
+    pub ended: bool,
+    /// Directories watched by the call that makes it, for its progress.
+    pub directories: u64,
+    /// What made the call fail.
+    pub failure: Option<Failure>,
+    /// The limit of watches was reached and told; not told again before it was possible to add one.
+    pub limit_told: bool,
+    /// IN_DELETE_SELF or IN_UNMOUNT of the root was told.
+    pub end_told: bool,
+}
+
+impl Watch {
+    /// Directories below the root are followed.
+    pub fn deep(&self) -> bool {
+        self.flags
+            .intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD)
+    }
+
+    /// What the kernel is asked for at a directory below the root. MOVE_SELF settles the pairing of
+    /// renames; the other self events are the parent's to tell. EXCL_UNLINK, because the path of an
+    /// event about an unlinked file that is still open would be wrong.
+    pub fn inner_mask(&self) -> u32 {
+        let own = self.mask & EVENTS & !libc::IN_DELETE_SELF;
+        let wanted = if self.mask & libc::IN_DELETE_SELF != 0 && self.mask & libc::IN_DELETE == 0 {
+            libc::IN_DELETE_SELF
+        } else {
+            0
+        };
+        own | wanted | DIRENT | libc::IN_MOVE_SELF | libc::IN_EXCL_UNLINK
+    }
+
+    /// What the kernel is asked for at the root.
+    pub fn root_mask(&self) -> u32 {
+        let deep = if self.deep() || self.flags.contains(WatchFlags::EMIT_EXISTING) {
+            DIRENT
+        } else if self.mask & (libc::IN_MOVED_FROM | libc::IN_MOVED_TO) != 0 {
+            // Both halves, to pair them.
+            libc::IN_MOVED_FROM | libc::IN_MOVED_TO
+        } else {
+            0
+        };
+        (self.mask & EVENTS) | deep | libc::IN_DELETE_SELF | self.modifiers()
+    }
+
+    fn modifiers(&self) -> u32 {
+        if self.deep() {
+            libc::IN_EXCL_UNLINK
+        } else {
+            self.mask & libc::IN_EXCL_UNLINK
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What the engine asks of the kernel. Tests put a replayed trace in its place.
+
+use crate::sys::{Dir, Errno, Inotify, Kind, ListBuffer, OwnCwd, Poker};
+
+/// The kernel, or a trace.
+pub trait World {
+    /// An open directory.
+    type Dir;
+
+    /// read(2) of the queue; 0: empty.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno>;
+    /// Bytes in the queue.
+    fn queued(&mut self) -> usize;
+    /// Queues the event of one of the two poke files.
+    fn poke(&mut self, which: usize) -> Result<(), Errno>;
+    /// wds of the poke files.
+    fn poke_wds(&self) -> [i32; 2];
+    /// New wds for the poke files.
+    fn renew_pokes(&mut self) -> Result<(), Errno>;
+    /// inotify_add_watch(2) by path.
+    fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno>;
+    /// The same by name in an open directory; "." is the directory itself.
+    fn add(&mut self, dir: &Self::Dir, name: &[u8], mask: u32) -> Result<i32, Errno>;
+    /// inotify_rm_watch(2); a wd that the kernel has dropped is no error.
+    fn remove(&mut self, wd: i32);
+    /// Opens a directory by path.
+    fn open(&mut self, path: &[u8], nofollow: bool) -> Result<Self::Dir, Errno>;
+    /// Opens a directory below another, following no link.
+    fn open_below(&mut self, dir: &Self::Dir, path: &[u8]) -> Result<Self::Dir, Errno>;
+    /// Reads on in a directory; false at its end.
+    fn list(&mut self, dir: &Self::Dir, buffer: &mut ListBuffer) -> Result<bool, Errno>;
+    /// Waits for operations under way on the directory's entries.
+    fn settle(&mut self, dir: &Self::Dir);
+    /// Number of hard links of an entry.
+    fn links_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<u64, Errno>;
+    /// What an entry is.
+    fn kind_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Kind, Errno>;
+    /// Lets other threads of the machine go on.
+    fn give_way(&mut self);
+}
+
+/// The real one.
+pub struct Kernel {
+    inotify: Inotify,
+    poker: Poker,
+    scratch: ListBuffer,
+    /// Set while a thread of the library's own runs the engine.
+    pub cwd: Option<OwnCwd>,
+}
+
+impl Kernel {
+    /// A new inotify instance with its poke files.
+    pub fn new() -> Result<Self, (Errno, &'static str)> {
+        let inotify = Inotify::new().map_err(|errno| (errno, "inotify_init1"))?;
+        let poker = Poker::new(&inotify).map_err(|errno| (errno, "memfd_create"))?;
+        Ok(Self {
+            inotify,
+            poker,
+            scratch: ListBuffer::default(),
+            cwd: None,
+        })
+    }
+
+    /// The descriptor to poll.
+    pub fn fileno(&self) -> i32 {
+        self.inotify.fileno()
+    }
+}
+
+fn cpath(path: &[u8]) -> Result<std::ffi::CString, Errno> {
+    std::ffi::CString::new(path).map_err(|_| Errno(libc::EINVAL))
+}
+
+impl World for Kernel {
+    type Dir = Dir;
+
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        self.inotify.read(buffer)
+    }
+
+    fn queued(&mut self) -> usize {
+        // FIONREAD cannot fail on this descriptor; "something" is the safe answer.
+        self.inotify.queued().unwrap_or(1)
+    }
+
+    fn poke(&mut self, which: usize) -> Result<(), Errno> {
+        self.poker.poke(which)
+    }
+
+    fn poke_wds(&self) -> [i32; 2] {
+        self.poker.wds()
+    }
+
+    fn renew_pokes(&mut self) -> Result<(), Errno> {
+        self.poker.renew(&self.inotify)
+    }
+
+    fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
+        self.inotify.add(&*cpath(path)?, mask)
+    }
+
+    fn add(&mut self, dir: &Dir, name: &[u8], mask: u32) -> Result<i32, Errno> {
+        match &mut self.cwd {
+            Some(cwd) => cwd.add_at(&self.inotify, dir, name, mask),
+            None => self.inotify.add_at(dir, name, mask),
+        }
+    }
+
+    fn remove(&mut self, wd: i32) {
+        // EINVAL: the kernel has dropped it by itself, which is what was wanted.
+        let _ = self.inotify.remove(wd);
+    }
+
+    fn open(&mut self, path: &[u8], nofollow: bool) -> Result<Dir, Errno> {
+        Dir::open(path, nofollow)
+    }
+
+    fn open_below(&mut self, dir: &Dir, path: &[u8]) -> Result<Dir, Errno> {
+        dir.open_below(path)
+    }
+
+    fn list(&mut self, dir: &Dir, buffer: &mut ListBuffer) -> Result<bool, Errno> {
+        dir.list(buffer)
+    }
+
+    fn settle(&mut self, dir: &Dir) {
+        dir.settle(&mut self.scratch);
+    }
+
+    fn links_of(&mut self, dir: &Dir, name: &[u8]) -> Result<u64, Errno> {
+        dir.links_of(name)
+    }
+
+    fn kind_of(&mut self, dir: &Dir, name: &[u8]) -> Result<Kind, Errno> {
+        dir.kind_of(name)
+    }
+
+    fn give_way(&mut self) {
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,6 @@
+//! librinotify.
+#![deny(unsafe_code)]
+
+pub mod api;
+mod engine;
+mod sys;

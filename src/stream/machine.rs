@@ -1,0 +1,545 @@
+//! What a stream is to do next: the buffer, the producer, the endings. It acts on nothing.
+//!
+//! Callers change the state under a lock and then carry out what `next` says, one step at a time and
+//! without the lock. Wishes are kept as wishes ("the writer is wanted", "the producer is to be
+//! paused") and compared with what was last told, so that nothing is told out of order or in vain,
+//! whichever threads the wishes come from.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use super::buffer::{Buffer, Lent};
+use crate::sys::Errno;
+
+/// How much is kept, and how much goes out at once. All but `resume` and `most` are above 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// More than this waiting: the buffer is full, a push producer is paused.
+    pub buffer: usize,
+    /// No more than this waiting: the producer is asked to go on.
+    pub resume: usize,
+    /// Nothing is taken that would make it more; `usize::MAX` for no such limit.
+    pub most: usize,
+    /// Most bytes that one write is given.
+    pub send: usize,
+}
+
+/// How a producer works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It writes when it likes, until it is paused.
+    Push,
+    /// It writes once each time it is asked.
+    Pull,
+}
+
+/// One step for the outside, to be carried out without the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<P> {
+    /// Tell the producer to pause; then `paused`.
+    Pause(P),
+    /// Ask the producer to go on, or a pull producer for its next piece.
+    Resume(P),
+    /// Tell a former producer that it is over.
+    Stop(P),
+    /// Have the reactor watch for room; then `writer_added`.
+    AddWriter,
+    /// Have the reactor forget the descriptor.
+    RemoveWriter,
+    /// Write now: the reactor cannot watch this descriptor, which is always ready.
+    Flush,
+    /// Close the writing half; then `half_closed`.
+    HalfClose,
+    /// Let the descriptor go. Nobody uses it any more.
+    Close {
+        /// Why; 0 if it was asked for.
+        reason: i32,
+    },
+    /// The last step of all.
+    Lost {
+        /// Why; 0 if it was asked for.
+        reason: i32,
+        /// Bytes that were taken and not written.
+        unsent: usize,
+    },
+}
+
+/// What a write led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrote {
+    /// Bytes, maybe fewer than were offered.
+    Some(usize),
+    /// The descriptor takes nothing now.
+    Blocked,
+    /// A signal came first.
+    Interrupted,
+    /// The connection is gone.
+    Failed(Errno),
+}
+
+#[derive(Debug)]
+struct Registered<P> {
+    producer: P,
+    kind: Kind,
+    /// Push: it is to be paused.
+    paused: bool,
+    /// Push: it was told to pause, and not yet to resume.
+    told: bool,
+    /// Push: it wrote although the buffer was full, and is to be told again. Pull: to be asked.
+    again: bool,
+}
+
+#[derive(Debug)]
+struct Loss {
+    reason: i32,
+    unsent: usize,
+    closed: bool,
+    told: bool,
+}
+
+/// Counters, for statistics.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    /// Bytes taken.
+    pub accepted: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Writes that took something.
+    pub writes: u64,
+    /// Most bytes that ever waited.
+    pub peak: usize,
+    /// Times a producer was told to pause.
+    pub pauses: u64,
+    /// Times a producer was told to resume, or asked.
+    pub resumes: u64,
+}
+
+/// The state of one stream. `P` stands for a producer.
+#[derive(Debug)]
+pub struct Machine<P> {
+    limits: Limits,
+    buffer: Buffer,
+    producer: Option<Registered<P>>,
+    /// Former producers that have not been told so yet.
+    stopped: VecDeque<P>,
+    /// A pause is being said: what is written meanwhile does not call for another.
+    pausing: bool,
+    lent: bool,
+    blocked: bool,
+    has_reactor: bool,
+    unpollable: bool,
+    wants_write: bool,
+    added: bool,
+    disconnecting: bool,
+    write_disconnecting: bool,
+    write_disconnected: bool,
+    loss: Option<Loss>,
+    /// Counters.
+    pub counters: Counters,
+}
+
+const EBADF: Errno = Errno(libc::EBADF);
+const EBUSY: Errno = Errno(libc::EBUSY);
+const EPIPE: Errno = Errno(libc::EPIPE);
+
+impl<P: Copy> Machine<P> {
+    /// A connected stream with nothing to write.
+    pub fn new(limits: Limits, has_reactor: bool) -> Self {
+        Self {
+            limits,
+            buffer: Buffer::default(),
+            producer: None,
+            stopped: VecDeque::new(),
+            pausing: false,
+            lent: false,
+            blocked: false,
+            has_reactor,
+            unpollable: false,
+            wants_write: false,
+            added: false,
+            disconnecting: false,
+            write_disconnecting: false,
+            write_disconnected: false,
+            loss: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// -EBADF once the connection is lost.
+    pub fn check(&self) -> Result<(), Errno> {
+        if self.loss.is_some() { Err(EBADF) } else { Ok(()) }
+    }
+
+    /// The connection is not lost.
+    pub fn connected(&self) -> bool {
+        self.loss.is_none()
+    }
+
+    /// It will end when everything is written.
+    pub fn disconnecting(&self) -> bool {
+        self.connected() && self.disconnecting
+    }
+
+    /// The writing half will be closed when everything is written.
+    pub fn write_disconnecting(&self) -> bool {
+        self.connected() && self.write_disconnecting && !self.write_disconnected
+    }
+
+    /// The writing half is closed.
+    pub fn write_disconnected(&self) -> bool {
+        self.write_disconnected
+    }
+
+    /// More waits than the buffer is meant to hold.
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() > self.limits.buffer
+    }
+
+    /// Bytes that wait.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len()
+    }
+
+    /// Bytes of memory that the buffer holds.
+    pub fn memory(&self) -> usize {
+        self.buffer.memory()
+    }
+
+    /// It is to be told when the descriptor can be written.
+    pub fn wants_write(&self) -> bool {
+        self.wants_write
+    }
+
+    /// The last write found no room.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// The producer's kind, and whether it is paused.
+    pub fn producer(&self) -> Option<(Kind, bool)> {
+        self.producer.as_ref().map(|registered| (registered.kind, registered.paused))
+    }
+
+    /// Takes bytes, all of them or none.
+    pub fn write<'a, I>(&mut self, parts: I) -> Result<(), Errno>
+    where
+        I: IntoIterator<Item = &'a [u8]> + Clone,
+    {
+        self.check()?;
+        if self.write_disconnected {
+            return Err(EPIPE);
+        }
+        let len = parts
+            .clone()
+            .into_iter()
+            .try_fold(0_usize, |sum, part| sum.checked_add(part.len()))
+            .ok_or(Errno(libc::EINVAL))?;
+        if len == 0 {
+            return Ok(());
+        }
+        if len > self.limits.most.saturating_sub(self.buffer.len()) {
+            return Err(Errno(libc::ENOBUFS));
+        }
+        self.buffer.append(parts).map_err(|_| Errno(libc::ENOMEM))?;
+        self.counters.accepted += len as u64;
+        self.counters.peak = self.counters.peak.max(self.buffer.len());
+        self.maybe_pause_producer();
+        self.wants_write = true;
+        self.blocked = false;
+        Ok(())
+    }
+
+    fn maybe_pause_producer(&mut self) {
+        let (full, pausing) = (self.is_full(), self.pausing);
+        if let Some(registered) = &mut self.producer
+            && registered.kind == Kind::Push
+            && full
+        {
+            registered.paused = true;
+            registered.again = registered.told && !pausing;
+        }
+    }
+
+    /// Lends what one write is to be given; `end_write` must follow. `None` if nothing waits, which
+    /// counts as a write that is done.
+    pub fn begin_write(&mut self) -> Result<Option<Lent>, Errno> {
+        self.check()?;
+        if self.lent {
+            return Err(EBUSY);
+        }
+        self.blocked = false;
+        let lent = self.buffer.lend(self.limits.send);
+        self.lent = lent.is_some();
+        if !self.lent {
+            self.after_write();
+        }
+        Ok(lent)
+    }
+
+    /// Takes back what `begin_write` lent.
+    pub fn end_write(&mut self, lent: Lent, wrote: Wrote) {
+        self.lent = false;
+        if let Some(loss) = &mut self.loss {
+            if let Wrote::Some(count) = wrote {
+                loss.unsent = loss.unsent.saturating_sub(count);
+                self.counters.written += count as u64;
+            }
+            return;
+        }
+        match wrote {
+            Wrote::Some(count) => {
+                self.buffer.give_back(lent, count);
+                self.counters.written += count as u64;
+                self.counters.writes += 1;
+                self.after_write();
+            }
+            Wrote::Blocked => {
+                self.buffer.give_back(lent, 0);
+                self.blocked = true;
+            }
+            Wrote::Interrupted => self.buffer.give_back(lent, 0),
+            Wrote::Failed(errno) => self.lose(errno.0),
+        }
+    }
+
+    /// Begins a write that goes past the buffer. False if it must not: something waits already.
+    pub fn begin_direct(&mut self) -> Result<bool, Errno> {
+        self.check()?;
+        if self.lent {
+            return Err(EBUSY);
+        }
+        if self.write_disconnected {
+            return Err(EPIPE);
+        }
+        self.lent = self.buffer.is_empty();
+        Ok(self.lent)
+    }
+
+    /// The write that `begin_direct` began is over.
+    pub fn end_direct(&mut self, wrote: Wrote) {
+        self.lent = false;
+        if let Wrote::Some(count) = wrote {
+            self.counters.accepted += count as u64;
+            self.counters.written += count as u64;
+            self.counters.writes += 1;
+        }
+    }
+
+    /// The write that is under way does not use the descriptor any more.
+    pub fn forsake(&mut self) {
+        self.lent = false;
+    }
+
+    fn after_write(&mut self) {
+        let len = self.buffer.len();
+        if len == 0 {
+            self.wants_write = false;
+        }
+        let ending = self.disconnecting || self.write_disconnecting;
+        if let Some(registered) = &mut self.producer
+            && len <= self.limits.resume
+        {
+            match registered.kind {
+                Kind::Pull => registered.again = true,
+                // What it could add would not be waited for, however little time it had.
+                Kind::Push if ending => {}
+                Kind::Push => {
+                    registered.paused = false;
+                    registered.again = false;
+                }
+            }
+        }
+    }
+
+    /// Asks to be told when the descriptor can be written.
+    pub fn start_writing(&mut self) -> Result<(), Errno> {
+        self.check()?;
+        self.wants_write = true;
+        self.blocked = false;
+        Ok(())
+    }
+
+    /// Asks not to be told any more, until the next write.
+    pub fn stop_writing(&mut self) -> Result<(), Errno> {
+        self.check()?;
+        self.wants_write = false;
+        Ok(())
+    }
+
+    /// Ends the connection when everything is written and a pull producer has finished.
+    pub fn lose_connection(&mut self) {
+        if self.connected() && !self.disconnecting {
+            self.disconnecting = true;
+            self.wants_write = !self.write_disconnected;
+        }
+    }
+
+    /// Closes the writing half when everything is written and a pull producer has finished.
+    pub fn lose_write_connection(&mut self) -> Result<(), Errno> {
+        self.check()?;
+        if !self.write_disconnecting {
+            self.write_disconnecting = true;
+            self.wants_write = true;
+        }
+        Ok(())
+    }
+
+    /// The connection is over, now.
+    pub fn lose(&mut self, reason: i32) {
+        if self.loss.is_some() {
+            return;
+        }
+        self.loss = Some(Loss { reason, unsent: self.buffer.len(), closed: false, told: false });
+        self.buffer.clear();
+        self.wants_write = false;
+        self.dismiss_producer();
+    }
+
+    fn dismiss_producer(&mut self) {
+        if let Some(registered) = self.producer.take() {
+            self.stopped.push_back(registered.producer);
+        }
+    }
+
+    /// Registers a producer. On a lost connection it is refused, and told to stop.
+    pub fn register_producer(&mut self, producer: P, kind: Kind) -> Result<(), Errno> {
+        if self.producer.is_some() {
+            return Err(EBUSY);
+        }
+        if self.loss.is_some() {
+            self.stopped.push_back(producer);
+            return Err(EBADF);
+        }
+        if self.write_disconnected {
+            return Err(EPIPE);
+        }
+        let again = kind == Kind::Pull;
+        let registered = Registered { producer, kind, paused: false, told: false, again };
+        self.producer = Some(registered);
+        Ok(())
+    }
+
+    /// Forgets the producer, which is told nothing. False if there was none.
+    pub fn unregister_producer(&mut self) -> bool {
+        self.wants_write |= self.connected() && self.disconnecting && !self.write_disconnected;
+        self.producer.take().is_some()
+    }
+
+    /// What is to be carried out now, if anything; it counts as done. The order is that of the
+    /// seed: the producer first, then the reactor, and at the end the producer, the reactor, the
+    /// descriptor, the program.
+    pub fn next(&mut self) -> Option<Step<P>> {
+        if let Some(producer) = self.stopped.pop_front() {
+            return Some(Step::Stop(producer));
+        }
+        self.finish_if_asked();
+        if let Some(producer) = self.stopped.pop_front() {
+            return Some(Step::Stop(producer));
+        }
+        if self.loss.is_some() {
+            return self.next_of_the_end();
+        }
+        if let Some(step) = self.next_for_producer() {
+            return Some(step);
+        }
+        let done = self.buffer.is_empty() && !self.lent && !self.has_pull_producer();
+        if done && self.write_disconnecting && !self.write_disconnected {
+            self.write_disconnected = true;
+            return Some(Step::HalfClose);
+        }
+        if self.has_reactor && !self.unpollable && self.wants_write != self.added {
+            self.added = self.wants_write;
+            return Some(if self.added { Step::AddWriter } else { Step::RemoveWriter });
+        }
+        let flush = self.unpollable && self.wants_write && !self.blocked && !self.lent;
+        flush.then_some(Step::Flush)
+    }
+
+    fn has_pull_producer(&self) -> bool {
+        self.producer.as_ref().is_some_and(|registered| registered.kind == Kind::Pull)
+    }
+
+    fn finish_if_asked(&mut self) {
+        if self.disconnecting
+            && self.buffer.is_empty()
+            && !self.lent
+            && (self.write_disconnected || !self.has_pull_producer())
+        {
+            self.lose(0);
+        }
+    }
+
+    fn next_of_the_end(&mut self) -> Option<Step<P>> {
+        if self.added {
+            self.added = false;
+            return Some(Step::RemoveWriter);
+        }
+        let lent = self.lent;
+        let loss = self.loss.as_mut()?;
+        if !loss.closed {
+            // Whoever is writing closes it when he is done: the number must not be used again.
+            loss.closed = !lent;
+            return loss.closed.then_some(Step::Close { reason: loss.reason });
+        }
+        if !loss.told {
+            loss.told = true;
+            return Some(Step::Lost { reason: loss.reason, unsent: loss.unsent });
+        }
+        None
+    }
+
+    fn next_for_producer(&mut self) -> Option<Step<P>> {
+        let registered = self.producer.as_mut()?;
+        let producer = registered.producer;
+        match registered.kind {
+            Kind::Pull if registered.again => {
+                registered.again = false;
+                self.counters.resumes += 1;
+                Some(Step::Resume(producer))
+            }
+            Kind::Push if registered.paused && (!registered.told || registered.again) => {
+                registered.told = true;
+                registered.again = false;
+                self.pausing = true;
+                self.counters.pauses += 1;
+                Some(Step::Pause(producer))
+            }
+            Kind::Push if !registered.paused && registered.told => {
+                registered.told = false;
+                self.counters.resumes += 1;
+                Some(Step::Resume(producer))
+            }
+            _ => None,
+        }
+    }
+
+    /// The producer was told to pause.
+    pub fn paused(&mut self) {
+        self.pausing = false;
+    }
+
+    /// What the reactor answered to `AddWriter`.
+    pub fn writer_added(&mut self, result: Result<(), Errno>) {
+        let Err(errno) = result else { return };
+        self.added = false;
+        if errno == Errno(libc::EPERM) {
+            self.unpollable = true;
+        } else {
+            self.lose(errno.0);
+        }
+    }
+
+    /// How `HalfClose` went; `Ok(false)` if the descriptor has no halves.
+    pub fn half_closed(&mut self, result: Result<bool, Errno>) {
+        match result {
+            Ok(true) => {
+                self.wants_write = false;
+                // Nothing that it could write would be taken.
+                self.dismiss_producer();
+            }
+            Ok(false) => self.lose(0),
+            Err(errno) => self.lose(errno.0),
+        }
+    }
+}

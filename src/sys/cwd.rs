@@ -1,0 +1,44 @@
+//! A current directory for one thread, which the rest of the process never sees.
+
+use std::ffi::CStr;
+use std::os::fd::AsRawFd;
+
+use super::{Dir, Errno, Inotify, check};
+
+/// Held by a thread that was started for a scan and has unshared its current directory
+/// (unshare(2), CLONE_FS). Names relative to it are the cheapest way to add a watch.
+pub struct OwnCwd {
+    at: u64,
+}
+
+impl OwnCwd {
+    /// Unshares the calling thread's current directory. Only for threads of the library's own.
+    pub fn new() -> Result<Self, Errno> {
+        // SAFETY: no pointers; affects this thread only.
+        check(unsafe { libc::unshare(libc::CLONE_FS) })?;
+        Ok(Self { at: 0 })
+    }
+
+    /// inotify_add_watch(2) for `name` in `dir`.
+    pub fn add_at(
+        &mut self,
+        inotify: &Inotify,
+        dir: &Dir,
+        name: &[u8],
+        mask: u32,
+    ) -> Result<i32, Errno> {
+        if self.at != dir.serial() {
+            // SAFETY: no pointers.
+            check(unsafe { libc::fchdir(dir.as_raw_fd()) })?;
+            self.at = dir.serial();
+        }
+        let mut path = [0u8; 257];
+        if name.len() > 255 {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        path[..name.len()].copy_from_slice(name);
+        let path =
+            CStr::from_bytes_with_nul(&path[..=name.len()]).map_err(|_| Errno(libc::EINVAL))?;
+        inotify.add(path, mask)
+    }
+}

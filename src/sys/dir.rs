@@ -1,0 +1,311 @@
+//! Open directories: opening without following symbolic links, listing, looking.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Errno, check, check_size};
+
+/// What an entry is, as far as it matters here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// Anything else.
+    Other,
+}
+
+/// One entry of a listing.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// Its name: bytes without a slash.
+    pub name: &'a [u8],
+    /// `None` if the file system does not say (DT_UNKNOWN).
+    pub kind: Option<Kind>,
+    /// Its inode number, as the listing says it.
+    pub inode: u64,
+}
+
+/// What getdents64(2) filled in, and how far it was read.
+pub struct ListBuffer {
+    bytes: Vec<u8>,
+    at: usize,
+    end: usize,
+}
+
+impl Default for ListBuffer {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; 32 * 1024],
+            at: 0,
+            end: 0,
+        }
+    }
+}
+
+impl ListBuffer {
+    /// Forgets what is left of an earlier listing.
+    pub fn clear(&mut self) {
+        self.at = 0;
+        self.end = 0;
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Most of a path that is given to one system call; PATH_MAX less the NUL and some room.
+const CHUNK: usize = 4000;
+
+/// Numbers the open directories, because descriptors are used again.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
+/// An open directory.
+pub struct Dir {
+    fd: OwnedFd,
+    serial: u64,
+}
+
+impl AsRawFd for Dir {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+const OPEN: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+
+impl Dir {
+    /// Takes a descriptor that a system call of this file has just returned.
+    fn own(fd: RawFd) -> Self {
+        // SAFETY: the descriptor is fresh and nobody else's.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Self {
+            fd,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// A number of this opening, never used again.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    fn open_at(at: RawFd, path: &CStr, flags: i32) -> Result<Self, Errno> {
+        loop {
+            // SAFETY: `path` is NUL-terminated.
+            let fd = check(unsafe { libc::openat(at, path.as_ptr(), flags) });
+            match fd {
+                Err(Errno(libc::EINTR)) => {}
+                Ok(fd) => return Ok(Self::own(fd)),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// Opens a directory by path, of any length, following links (unless the last component is
+    /// one and `nofollow` is set).
+    pub fn open(path: &[u8], nofollow: bool) -> Result<Self, Errno> {
+        let last = OPEN | if nofollow { libc::O_NOFOLLOW } else { 0 };
+        if path.len() <= CHUNK {
+            return Self::open_at(libc::AT_FDCWD, &cstring(path)?, last);
+        }
+        let mut dir: Option<Self> = None;
+        let mut rest = path;
+        while !rest.is_empty() {
+            let (head, tail) = chunk(rest);
+            let at = dir.as_ref().map_or(libc::AT_FDCWD, Self::as_raw_fd);
+            let flags = if tail.is_empty() { last } else { OPEN };
+            dir = Some(Self::open_at(at, &cstring(head)?, flags)?);
+            rest = tail;
+        }
+        dir.ok_or(Errno(libc::ENOENT))
+    }
+
+    /// Opens one entry of the directory, which must itself be a directory.
+    pub fn open_child(&self, name: &[u8]) -> Result<Self, Errno> {
+        Self::open_at(self.as_raw_fd(), &cstring(name)?, OPEN | libc::O_NOFOLLOW)
+    }
+
+    /// Opens a directory below, of any depth, by a way that no symbolic link is part of. openat2(2)
+    /// does it in one call; before Linux 5.6, or where a sandbox forbids it, one call a component.
+    pub fn open_below(&self, path: &[u8]) -> Result<Self, Errno> {
+        let mut dir: Option<Self> = None;
+        let mut rest = path;
+        while !rest.is_empty() {
+            let (head, tail) = chunk(rest);
+            let from = dir.as_ref().unwrap_or(self);
+            let next = match from.open_beneath(head) {
+                Err(Errno(libc::ENOSYS | libc::EPERM)) => from.open_stepwise(head)?,
+                other => other?,
+            };
+            dir = Some(next);
+            rest = tail;
+        }
+        dir.ok_or(Errno(libc::EINVAL))
+    }
+
+    fn open_beneath(&self, path: &[u8]) -> Result<Self, Errno> {
+        let path = cstring(path)?;
+        // SAFETY: all zero is a valid open_how.
+        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+        how.flags = u64::from((OPEN | libc::O_NOFOLLOW).cast_unsigned());
+        how.resolve =
+            libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+        // EAGAIN: a rename elsewhere raced with the walk; try again, a bounded number of times.
+        for _ in 0..64 {
+            // SAFETY: `path` and `how` are valid, and the size is that of `how`.
+            let fd = unsafe {
+                libc::syscall(
+                    libc::SYS_openat2,
+                    self.as_raw_fd(),
+                    path.as_ptr(),
+                    &raw const how,
+                    size_of::<libc::open_how>(),
+                )
+            };
+            match i32::try_from(fd) {
+                Ok(fd) if fd >= 0 => return Ok(Self::own(fd)),
+                _ => match Errno::last() {
+                    Errno(libc::EAGAIN | libc::EINTR) => {}
+                    errno => return Err(errno),
+                },
+            }
+        }
+        self.open_stepwise(path.as_bytes())
+    }
+
+    fn open_stepwise(&self, path: &[u8]) -> Result<Self, Errno> {
+        let mut dir: Option<Self> = None;
+        for name in path.split(|&b| b == b'/').filter(|name| !name.is_empty()) {
+            dir = Some(dir.as_ref().unwrap_or(self).open_child(name)?);
+        }
+        dir.ok_or(Errno(libc::EINVAL))
+    }
+
+    /// Reads on in the directory. False at its end.
+    pub fn list(&self, buffer: &mut ListBuffer) -> Result<bool, Errno> {
+        loop {
+            // SAFETY: the kernel writes at most `len` bytes into the buffer.
+            let got = check_size(unsafe {
+                libc::syscall(
+                    libc::SYS_getdents64,
+                    self.as_raw_fd(),
+                    buffer.bytes.as_mut_ptr(),
+                    buffer.bytes.len(),
+                ) as isize
+            });
+            match got {
+                Err(Errno(libc::EINTR)) => {}
+                got => {
+                    (buffer.at, buffer.end) = (0, got?);
+                    return Ok(buffer.end > 0);
+                }
+            }
+        }
+    }
+
+    /// Waits until no operation on this directory's entries is under way: listing takes the same
+    /// lock that creating, removing and renaming hold until they have told of it (fs/readdir.c,
+    /// iterate_dir; fs/namei.c).
+    pub fn settle(&self, buffer: &mut ListBuffer) {
+        buffer.clear();
+        // What it lists does not matter, nor does a failure: the lock was taken.
+        let _ = self.list(buffer);
+        buffer.clear();
+    }
+
+    /// Number of hard links of an entry that is a directory; 2 means that it has no subdirectory,
+    /// on file systems that count them.
+    pub fn links_of(&self, name: &[u8]) -> Result<u64, Errno> {
+        self.stat(name).map(|stat| stat.st_nlink)
+    }
+
+    /// What an entry is; `ENOENT` if there is none.
+    pub fn kind_of(&self, name: &[u8]) -> Result<Kind, Errno> {
+        let stat = self.stat(name)?;
+        let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        Ok(if is_dir { Kind::Directory } else { Kind::Other })
+    }
+
+    fn stat(&self, name: &[u8]) -> Result<libc::stat, Errno> {
+        let mut path = [0u8; 257];
+        if name.len() > 255 {
+            return Err(Errno(libc::ENAMETOOLONG));
+        }
+        path[..name.len()].copy_from_slice(name);
+        let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: `path` is NUL-terminated, `stat` is filled when the call succeeds.
+        unsafe {
+            check(libc::fstatat(
+                self.as_raw_fd(),
+                path.as_ptr().cast(),
+                stat.as_mut_ptr(),
+                libc::AT_SYMLINK_NOFOLLOW,
+            ))?;
+            Ok(stat.assume_init())
+        }
+    }
+}
+
+impl ListBuffer {
+    /// The next entry, "." and ".." left out.
+    pub fn next_entry(&mut self) -> Option<Entry<'_>> {
+        // struct linux_dirent64: u64 ino, i64 off, u16 reclen, u8 type, name.
+        loop {
+            let record = self.bytes.get(self.at..self.end)?;
+            let inode = u64::from_ne_bytes(record.get(..8)?.try_into().ok()?);
+            let reclen = usize::from(u16::from_ne_bytes(record.get(16..18)?.try_into().ok()?));
+            let kind = match *record.get(18)? {
+                libc::DT_UNKNOWN => None,
+                libc::DT_DIR => Some(Kind::Directory),
+                _ => Some(Kind::Other),
+            };
+            let start = self.at + 19;
+            self.at += reclen.max(19);
+            let field = self.bytes.get(start..self.at.min(self.end))?;
+            let len = field.iter().position(|&b| b == 0).unwrap_or(field.len());
+            let name_at = start..start + len;
+            let dots = matches!(&self.bytes[name_at.clone()], b"." | b"..");
+            if !dots {
+                return Some(Entry {
+                    name: &self.bytes[name_at],
+                    kind,
+                    inode,
+                });
+            }
+        }
+    }
+}
+
+/// Splits a long path at a slash; the rest has no leading slash.
+fn chunk(path: &[u8]) -> (&[u8], &[u8]) {
+    if path.len() <= CHUNK {
+        return (path, &[]);
+    }
+    match path[..CHUNK].iter().rposition(|&b| b == b'/') {
+        Some(slash) if slash > 0 => (&path[..slash], &path[slash + 1..]),
+        _ => (path, &[]),
+    }
+}
+
+fn cstring(path: &[u8]) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno(libc::EINVAL))
+}
+
+/// A path that stays right when the process changes its current directory.
+pub fn absolute(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    use std::os::unix::ffi::OsStringExt;
+    if path.first() == Some(&b'/') {
+        return Ok(path.to_vec());
+    }
+    let here = std::env::current_dir()
+        .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::ENOENT)))?;
+    let mut full = here.into_os_string().into_vec();
+    if full.last() != Some(&b'/') {
+        full.push(b'/');
+    }
+    full.extend_from_slice(path);
+    Ok(full)
+}

@@ -1,0 +1,98 @@
+//! The kernel and nothing of ours: every system call of the library, each turned into a `Result`
+//! in one place.
+#![expect(
+    unsafe_code,
+    reason = "system calls are made here and in the C layer, nowhere else"
+)]
+
+mod cwd;
+mod dir;
+mod inotify;
+
+pub use cwd::OwnCwd;
+pub use dir::{Dir, Kind, ListBuffer, absolute};
+pub use inotify::{Inotify, Poker};
+
+use std::ffi::c_int;
+
+/// An errno value, positive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Errno(pub c_int);
+
+impl Errno {
+    /// The calling thread's errno.
+    pub fn last() -> Self {
+        // SAFETY: the location is valid for the life of the thread.
+        Self(unsafe { *libc::__errno_location() })
+    }
+}
+
+/// Turns a system call's -1 into its errno.
+fn check(result: c_int) -> Result<c_int, Errno> {
+    if result < 0 {
+        Err(Errno::last())
+    } else {
+        Ok(result)
+    }
+}
+
+/// The same for calls that return a size.
+fn check_size(result: isize) -> Result<usize, Errno> {
+    usize::try_from(result).map_err(|_| Errno::last())
+}
+
+/// The process, to notice a fork.
+pub fn process_id() -> i32 {
+    // SAFETY: getpid(2) cannot fail.
+    unsafe { libc::getpid() }
+}
+
+/// The thread, to notice nesting.
+pub fn thread_id() -> i32 {
+    // SAFETY: gettid(2) cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// The limit that an error of inotify or of opening files is about, if it can be read.
+pub fn limit_in_force(errno: Errno, step: &str) -> u64 {
+    let file = match (errno.0, step) {
+        (libc::ENOSPC, _) => "/proc/sys/fs/inotify/max_user_watches",
+        (libc::EMFILE, "inotify_init1") => "/proc/sys/fs/inotify/max_user_instances",
+        (libc::ENFILE, _) => "/proc/sys/fs/file-max",
+        (libc::EMFILE, _) => return open_files_limit(),
+        _ => return 0,
+    };
+    std::fs::read_to_string(file)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+fn open_files_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid out parameter.
+    match check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }) {
+        Ok(_) => limit.rlim_cur,
+        Err(_) => 0,
+    }
+}
+
+/// Runs `body` with every signal blocked on this thread, so that a thread started inside never
+/// runs the program's signal handlers.
+pub fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    let mut old = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: both sets are valid for the calls that fill and read them; `old` is filled by the
+    // first pthread_sigmask, which cannot fail with these arguments.
+    unsafe {
+        let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
+    }
+    let result = body();
+    // SAFETY: `old` was filled above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
+    result
+}
