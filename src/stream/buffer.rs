@@ -204,7 +204,9 @@ mod tests {
 
     #[test]
     fn keeps_order_whatever_the_sizes() {
-        for sizes in [&[1, 4095, 1, 4096, 5000, 70_000, 3][..], &[300_000], &[1; 9000], &[65_536; 3]] {
+        for sizes in
+            [&[1, 4095, 1, 4096, 5000, 70_000, 3][..], &[300_000], &[1; 9000], &[65_536; 3]]
+        {
             for (limit, step) in [(100, 99), (1000, 999), (131_072, 131_072), (usize::MAX, 7777)] {
                 let mut buffer = Buffer::default();
                 let all = pattern(sizes.iter().sum());
@@ -255,7 +257,11 @@ mod tests {
         for _ in 0..1_000_000 {
             buffer.append([&b"0123456789"[..]]).unwrap();
         }
-        assert!(buffer.memory() < 10_000_000 + 2 * LARGEST_BLOCK + 64 * 1024, "{}", buffer.memory());
+        assert!(
+            buffer.memory() < 10_000_000 + 2 * LARGEST_BLOCK + 64 * 1024,
+            "{}",
+            buffer.memory()
+        );
         let (out, writes) = drain(&mut buffer, 131_072, 131_072);
         assert_eq!(out.len(), 10_000_000);
         assert!(writes < 200, "{writes} writes");

@@ -67,7 +67,8 @@ impl Fd {
         let mut count = 0;
         for (vector, slice) in vectors.iter_mut().zip(slices) {
             // The kernel only reads there.
-            *vector = libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: slice.len() };
+            *vector =
+                libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: slice.len() };
             count += 1;
         }
         let result = match self.kind {

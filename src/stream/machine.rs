@@ -10,85 +10,9 @@
 use std::collections::VecDeque;
 
 use super::buffer::{Buffer, Lent};
+use super::producer::{Kind, Registered, Tell};
+use super::step::{Counters, Limits, Step, Wrote};
 use crate::sys::Errno;
-
-/// How much is kept, and how much goes out at once. All but `resume` and `most` are above 0.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// More than this waiting: the buffer is full, a push producer is paused.
-    pub buffer: usize,
-    /// No more than this waiting: the producer is asked to go on.
-    pub resume: usize,
-    /// Nothing is taken that would make it more; `usize::MAX` for no such limit.
-    pub most: usize,
-    /// Most bytes that one write is given.
-    pub send: usize,
-}
-
-/// How a producer works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// It writes when it likes, until it is paused.
-    Push,
-    /// It writes once each time it is asked.
-    Pull,
-}
-
-/// One step for the outside, to be carried out without the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<P> {
-    /// Tell the producer to pause; then `paused`.
-    Pause(P),
-    /// Ask the producer to go on, or a pull producer for its next piece.
-    Resume(P),
-    /// Tell a former producer that it is over.
-    Stop(P),
-    /// Have the reactor watch for room; then `writer_added`.
-    AddWriter,
-    /// Have the reactor forget the descriptor.
-    RemoveWriter,
-    /// Write now: the reactor cannot watch this descriptor, which is always ready.
-    Flush,
-    /// Close the writing half; then `half_closed`.
-    HalfClose,
-    /// Let the descriptor go. Nobody uses it any more.
-    Close {
-        /// Why; 0 if it was asked for.
-        reason: i32,
-    },
-    /// The last step of all.
-    Lost {
-        /// Why; 0 if it was asked for.
-        reason: i32,
-        /// Bytes that were taken and not written.
-        unsent: usize,
-    },
-}
-
-/// What a write led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wrote {
-    /// Bytes, maybe fewer than were offered.
-    Some(usize),
-    /// The descriptor takes nothing now.
-    Blocked,
-    /// A signal came first.
-    Interrupted,
-    /// The connection is gone.
-    Failed(Errno),
-}
-
-#[derive(Debug)]
-struct Registered<P> {
-    producer: P,
-    kind: Kind,
-    /// Push: it is to be paused.
-    paused: bool,
-    /// Push: it was told to pause, and not yet to resume.
-    told: bool,
-    /// Push: it wrote although the buffer was full, and is to be told again. Pull: to be asked.
-    again: bool,
-}
 
 #[derive(Debug)]
 struct Loss {
@@ -96,23 +20,6 @@ struct Loss {
     unsent: usize,
     closed: bool,
     told: bool,
-}
-
-/// Counters, for statistics.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Counters {
-    /// Bytes taken.
-    pub accepted: u64,
-    /// Bytes written.
-    pub written: u64,
-    /// Writes that took something.
-    pub writes: u64,
-    /// Most bytes that ever waited.
-    pub peak: usize,
-    /// Times a producer was told to pause.
-    pub pauses: u64,
-    /// Times a producer was told to resume, or asked.
-    pub resumes: u64,
 }
 
 /// The state of one stream. `P` stands for a producer.
@@ -218,7 +125,7 @@ impl<P: Copy> Machine<P> {
 
     /// The producer's kind, and whether it is paused.
     pub fn producer(&self) -> Option<(Kind, bool)> {
-        self.producer.as_ref().map(|registered| (registered.kind, registered.paused))
+        self.producer.as_ref().map(|registered| (registered.kind, registered.is_paused()))
     }
 
     /// Takes bytes, all of them or none.
@@ -251,13 +158,9 @@ impl<P: Copy> Machine<P> {
     }
 
     fn maybe_pause_producer(&mut self) {
-        let (full, pausing) = (self.is_full(), self.pausing);
-        if let Some(registered) = &mut self.producer
-            && registered.kind == Kind::Push
-            && full
-        {
-            registered.paused = true;
-            registered.again = registered.told && !pausing;
+        let full = self.is_full();
+        if let Some(registered) = self.producer.as_mut().filter(|_| full) {
+            registered.overfed(self.pausing);
         }
     }
 
@@ -332,23 +235,12 @@ impl<P: Copy> Machine<P> {
     }
 
     fn after_write(&mut self) {
-        let len = self.buffer.len();
-        if len == 0 {
+        if self.buffer.is_empty() {
             self.wants_write = false;
         }
-        let ending = self.disconnecting || self.write_disconnecting;
-        if let Some(registered) = &mut self.producer
-            && len <= self.limits.resume
-        {
-            match registered.kind {
-                Kind::Pull => registered.again = true,
-                // What it could add would not be waited for, however little time it had.
-                Kind::Push if ending => {}
-                Kind::Push => {
-                    registered.paused = false;
-                    registered.again = false;
-                }
-            }
+        let little = self.buffer.len() <= self.limits.resume;
+        if let Some(registered) = self.producer.as_mut().filter(|_| little) {
+            registered.drained(self.disconnecting || self.write_disconnecting);
         }
     }
 
@@ -414,9 +306,7 @@ impl<P: Copy> Machine<P> {
         if self.write_disconnected {
             return Err(EPIPE);
         }
-        let again = kind == Kind::Pull;
-        let registered = Registered { producer, kind, paused: false, told: false, again };
-        self.producer = Some(registered);
+        self.producer = Some(Registered::new(producer, kind));
         Ok(())
     }
 
@@ -492,26 +382,17 @@ impl<P: Copy> Machine<P> {
     fn next_for_producer(&mut self) -> Option<Step<P>> {
         let registered = self.producer.as_mut()?;
         let producer = registered.producer;
-        match registered.kind {
-            Kind::Pull if registered.again => {
-                registered.again = false;
-                self.counters.resumes += 1;
-                Some(Step::Resume(producer))
-            }
-            Kind::Push if registered.paused && (!registered.told || registered.again) => {
-                registered.told = true;
-                registered.again = false;
+        Some(match registered.next()? {
+            Tell::Pause => {
                 self.pausing = true;
                 self.counters.pauses += 1;
-                Some(Step::Pause(producer))
+                Step::Pause(producer)
             }
-            Kind::Push if !registered.paused && registered.told => {
-                registered.told = false;
+            Tell::Resume => {
                 self.counters.resumes += 1;
-                Some(Step::Resume(producer))
+                Step::Resume(producer)
             }
-            _ => None,
-        }
+        })
     }
 
     /// The producer was told to pause.

@@ -7,7 +7,9 @@ use std::mem::forget;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::buffer::MOST_SLICES;
-use super::machine::{Counters, Kind, Limits, Machine, Step, Wrote};
+use super::machine::Machine;
+use super::producer::Kind;
+use super::step::{Counters, Limits, Step, Wrote};
 use crate::sys::{Errno, thread_id};
 
 /// The world of one stream: its descriptor, its reactor, its producers, the program. Its functions
@@ -269,11 +271,7 @@ impl<O: Outside> Stream<O> {
         (state, Ok(wrote))
     }
 
-    fn write_out<'a>(
-        &'a self,
-        state: Guard<'a, O>,
-        slices: &[&[u8]],
-    ) -> (Guard<'a, O>, Wrote) {
+    fn write_out<'a>(&'a self, state: Guard<'a, O>, slices: &[&[u8]]) -> (Guard<'a, O>, Wrote) {
         let free = OnPanic(|| self.state.lock().writing = None, &self.returned);
         let mut state = state;
         state.writing = Some(thread_id());

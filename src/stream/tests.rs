@@ -139,7 +139,10 @@ fn one_write_a_turn_and_no_more_than_the_send_limit() {
     assert_eq!(stream.do_write(), Ok(true));
     assert_eq!((written(&stream), stream.status().buffered), ("01234567".into(), 5));
     assert_eq!(stream.do_write(), Ok(false));
-    assert_eq!((written(&stream), calls(&stream)), ("89abc".into(), "add, write, write, remove".into()));
+    assert_eq!(
+        (written(&stream), calls(&stream)),
+        ("89abc".into(), "add, write, write, remove".into())
+    );
 }
 
 #[test]
@@ -310,7 +313,10 @@ fn a_failure_tells_the_reason_and_what_was_left() {
     calls(&stream);
     assert_eq!(stream.do_write(), Ok(true));
     assert_eq!(stream.do_write(), Err(Errno(libc::EPIPE)));
-    assert_eq!(calls(&stream), format!("write, write, stop 1, remove, close, lost {} 9", libc::EPIPE));
+    assert_eq!(
+        calls(&stream),
+        format!("write, write, stop 1, remove, close, lost {} 9", libc::EPIPE)
+    );
     assert_eq!(stream.status().memory, 0);
 }
 

@@ -1,11 +1,20 @@
 //! Against real descriptors.
 
 use std::fs::File;
-use std::io::{Read, pipe};
-use std::os::fd::{AsRawFd, IntoRawFd};
+use std::io::Read;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::os::unix::net::UnixStream;
 
 use super::*;
+
+fn pipe() -> (File, File) {
+    let mut fds = [0; 2];
+    // SAFETY: there is room for both, and nobody else owns them.
+    unsafe {
+        assert_eq!(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        (File::from_raw_fd(fds[0]), File::from_raw_fd(fds[1]))
+    }
+}
 
 fn blocked_signals() -> Vec<c_int> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
@@ -24,7 +33,7 @@ fn nonblocking(fd: &impl AsRawFd) -> bool {
 
 #[test]
 fn gathers_into_one_write() {
-    let (mut reader, writer) = pipe().unwrap();
+    let (mut reader, writer) = pipe();
     let fd = Fd::new(writer.into_raw_fd(), true, false).unwrap();
     assert_eq!(fd.write(&[b"one ", b"", b"two"]), Wrote::Some(7));
     fd.close(false);
@@ -35,7 +44,7 @@ fn gathers_into_one_write() {
 
 #[test]
 fn a_full_pipe_and_a_full_socket_block() {
-    let (_reader, writer) = pipe().unwrap();
+    let (_reader, writer) = pipe();
     let (near, _far) = UnixStream::pair().unwrap();
     let bytes = vec![0; 100_000];
     for raw in [writer.as_raw_fd(), near.as_raw_fd()] {
@@ -54,7 +63,7 @@ fn a_full_pipe_and_a_full_socket_block() {
 
 #[test]
 fn flags_are_given_back() {
-    let (_reader, writer) = pipe().unwrap();
+    let (_reader, writer) = pipe();
     let fd = Fd::new(writer.as_raw_fd(), false, false).unwrap();
     assert!(nonblocking(&writer));
     fd.close(false);
@@ -77,7 +86,7 @@ fn flags_are_given_back() {
 #[test]
 fn a_broken_pipe_is_an_error_and_leaves_the_mask() {
     let before = blocked_signals();
-    let (reader, writer) = pipe().unwrap();
+    let (reader, writer) = pipe();
     drop(reader);
     let fd = Fd::new(writer.as_raw_fd(), false, false).unwrap();
     assert_eq!(fd.write(&[b"x"]), Wrote::Failed(Errno(libc::EPIPE)));
@@ -101,7 +110,7 @@ fn a_full_device_says_so() {
 fn what_cannot_be_written_is_refused() {
     let refused = |fd: &dyn AsRawFd| Fd::new(fd.as_raw_fd(), true, false).unwrap_err();
     assert_eq!(refused(&File::open("/dev/null").unwrap()), Errno(libc::EBADF));
-    assert_eq!(refused(&pipe().unwrap().0), Errno(libc::EBADF));
+    assert_eq!(refused(&pipe().0), Errno(libc::EBADF));
     assert_eq!(Fd::new(-1, true, false).unwrap_err(), Errno(libc::EBADF));
     assert_eq!(Fd::new(1_000_000, true, false).unwrap_err(), Errno(libc::EBADF));
 }
@@ -112,7 +121,7 @@ fn only_sockets_have_halves() {
     let fd = Fd::new(far.as_raw_fd(), false, false).unwrap();
     assert_eq!(fd.half_close(), Ok(true));
     assert_eq!(near.read(&mut [0]).unwrap(), 0);
-    let (_reader, writer) = pipe().unwrap();
+    let (_reader, writer) = pipe();
     let fd = Fd::new(writer.as_raw_fd(), false, false).unwrap();
     assert_eq!(fd.half_close(), Ok(false));
 }

@@ -89,7 +89,8 @@ fn every_function_inside_every_callback() {
                 // A callback that always writes keeps itself going; that is its own doing.
                 let always = always && !name.contains("writ");
                 on(&stream, move |call, stream| {
-                    if call.starts_with(callback) && (!hook.swap(true, Ordering::Relaxed) || always) {
+                    if call.starts_with(callback) && (!hook.swap(true, Ordering::Relaxed) || always)
+                    {
                         operation(stream);
                     }
                 });
@@ -97,7 +98,11 @@ fn every_function_inside_every_callback() {
                 reached |= came.load(Ordering::Relaxed);
                 let calls = calls(&stream);
                 let case = format!("{name} in {callback}, {kind:?}, half {half}: {calls}");
-                assert_eq!(calls.matches("close").count() - calls.matches("half_close").count(), 1, "{case}");
+                assert_eq!(
+                    calls.matches("close").count() - calls.matches("half_close").count(),
+                    1,
+                    "{case}"
+                );
                 assert_eq!(calls.matches("lost").count(), 1, "{case}");
                 let after = calls.split("lost").nth(1).unwrap();
                 assert!(!after.contains("write") && !after.contains("add"), "{case}");
@@ -175,7 +180,9 @@ fn callbacks_nest_no_deeper_however_long_the_chain() {
 
 #[test]
 fn when_destroy_returns_everything_was_told_even_inside_a_callback() {
-    for callback in ["write", "add", "remove", "pause 1", "resume 1", "stop 1", "lost", "half_close"] {
+    for callback in
+        ["write", "add", "remove", "pause 1", "resume 1", "stop 1", "lost", "half_close"]
+    {
         let stream = stream();
         let gone = Arc::new(AtomicBool::new(false));
         let (hook, name) = (gone.clone(), callback);
