@@ -1,0 +1,217 @@
+//! The program's functions behind the stream: `Outside`, in C.
+
+use std::ffi::{CString, c_int, c_void};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::reactor_abi::*;
+use super::stream_abi::*;
+use crate::stream::fd::Fd;
+use crate::stream::{Kind, Outside, Wrote};
+use crate::sys::Errno;
+
+/// One of the program's producers.
+#[derive(Clone, Copy)]
+pub struct Producer(inotify_watcher_producer);
+
+// SAFETY: as with `Program` below.
+unsafe impl Send for Producer {}
+
+impl Producer {
+    /// One whose functions are all there.
+    pub fn new(producer: inotify_watcher_producer, kind: Kind) -> Option<Self> {
+        let whole = producer.resume_producing.is_some()
+            && (kind == Kind::Pull || producer.pause_producing.is_some());
+        whole.then_some(Self(producer))
+    }
+
+    fn call(self, function: inotify_watcher_producer_function) {
+        if let Some(function) = function {
+            // SAFETY: the program's function with the program's context, which it keeps valid while
+            // the producer is registered.
+            unsafe { function(self.0.context) };
+        }
+    }
+}
+
+/// The program's side of a stream.
+pub struct Program {
+    fd: Fd,
+    reactor: Option<inotify_watcher_reactor>,
+    prefix: CString,
+    write: inotify_watcher_stream_write_function,
+    connection_lost: inotify_watcher_stream_connection_lost,
+    formatter: inotify_watcher_stream_formatter,
+    log: inotify_watcher_log,
+    user_data: *mut c_void,
+    handle: AtomicPtr<inotify_watcher_stream>,
+    /// For the reactor's code.
+    slot: AtomicPtr<c_void>,
+}
+
+// SAFETY: the pointers are the program's own, handed back to it and never followed here; the
+// program promises that its functions may be called on any thread that it calls the library on.
+unsafe impl Send for Program {}
+// SAFETY: as above; everything else in it is only read, or atomic.
+unsafe impl Sync for Program {}
+
+impl Program {
+    /// The program's side, with its descriptor.
+    pub fn new(
+        fd: c_int,
+        options: &inotify_watcher_stream_options,
+        reactor: Option<inotify_watcher_reactor>,
+        prefix: CString,
+    ) -> Result<Self, Errno> {
+        let close = options.flags & RINOTIFY_STREAM_CLOSE_FD != 0;
+        let fd = match options.write {
+            Some(_) => Fd::foreign(fd, close)?,
+            None => Fd::new(fd, close, options.flags & RINOTIFY_STREAM_KEEP_FLAGS != 0)?,
+        };
+        Ok(Self {
+            fd,
+            reactor,
+            prefix,
+            write: options.write,
+            connection_lost: options.connection_lost,
+            formatter: options.formatter,
+            log: options.log,
+            user_data: options.user_data,
+            handle: AtomicPtr::new(null_mut()),
+            slot: AtomicPtr::new(null_mut()),
+        })
+    }
+
+    /// What callbacks get as their stream.
+    pub fn set_handle(&self, handle: *mut inotify_watcher_stream) {
+        self.handle.store(handle, Ordering::Relaxed);
+    }
+
+    fn handle(&self) -> *mut inotify_watcher_stream {
+        self.handle.load(Ordering::Relaxed)
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> &Fd {
+        &self.fd
+    }
+
+    /// What events look like.
+    pub fn formatter(&self) -> inotify_watcher_stream_formatter {
+        self.formatter
+    }
+
+    /// What callbacks are handed.
+    pub fn user_data(&self) -> *mut c_void {
+        self.user_data
+    }
+
+    fn reactor(&self, function: inotify_watcher_reactor_writer) -> Result<(), Errno> {
+        let (Some(function), Some(reactor)) = (function, &self.reactor) else {
+            return Ok(());
+        };
+        // SAFETY: the program's function with the program's context, as it promised; the slot lives
+        // as long as the stream.
+        let result = unsafe {
+            function(
+                reactor.context,
+                self.fd.raw(),
+                self.handle(),
+                self.slot.as_ptr(),
+            )
+        };
+        if result < 0 {
+            Err(Errno(-result))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn log(&self, level: u32, message: &str) {
+        if let (Some(log), Ok(message)) = (self.log, CString::new(message)) {
+            // SAFETY: the program's function; both strings live until it returns.
+            unsafe {
+                log(
+                    level,
+                    self.prefix.as_ptr(),
+                    message.as_ptr(),
+                    self.user_data,
+                )
+            };
+        }
+    }
+}
+
+impl Outside for Program {
+    type Producer = Producer;
+
+    fn write(&self, slices: &[&[u8]]) -> Wrote {
+        let Some(write) = self.write else {
+            return self.fd.write(slices);
+        };
+        let Some(slice) = slices.first() else {
+            return Wrote::Some(0);
+        };
+        let data = slice.as_ptr().cast();
+        // SAFETY: the program's function; the bytes stay where they are until it returns.
+        let result = unsafe {
+            write(
+                self.handle(),
+                self.fd.raw(),
+                data,
+                slice.len(),
+                self.user_data,
+            )
+        };
+        match usize::try_from(result) {
+            Ok(0) => Wrote::Blocked,
+            Ok(count) if count <= slice.len() => Wrote::Some(count),
+            Ok(_) => Wrote::Failed(Errno(libc::EINVAL)),
+            Err(_) => match c_int::try_from(-result).unwrap_or(libc::EINVAL) {
+                libc::EAGAIN => Wrote::Blocked,
+                libc::EINTR => Wrote::Interrupted,
+                errno => Wrote::Failed(Errno(errno)),
+            },
+        }
+    }
+
+    fn half_close(&self) -> Result<bool, Errno> {
+        self.fd.half_close()
+    }
+
+    fn close(&self, reason: i32) {
+        self.fd.close(reason == libc::EBADF);
+    }
+
+    fn add_writer(&self) -> Result<(), Errno> {
+        self.reactor(self.reactor.and_then(|reactor| reactor.add_writer))
+    }
+
+    fn remove_writer(&self) {
+        let _ = self.reactor(self.reactor.and_then(|reactor| reactor.remove_writer));
+    }
+
+    fn pause(&self, producer: Producer) {
+        producer.call(producer.0.pause_producing);
+    }
+
+    fn resume(&self, producer: Producer) {
+        producer.call(producer.0.resume_producing);
+    }
+
+    fn stop(&self, producer: Producer) {
+        producer.call(producer.0.stop_producing);
+    }
+
+    fn lost(&self, reason: i32, unsent: usize) {
+        if reason != 0 && reason != libc::ECANCELED {
+            let why = std::io::Error::from_raw_os_error(reason);
+            let message = format!("connection lost: {why}, {unsent} bytes unsent");
+            self.log(RINOTIFY_LOG_WARNING, &message);
+        }
+        if let Some(connection_lost) = self.connection_lost {
+            // SAFETY: the program's function with its data.
+            unsafe { connection_lost(self.handle(), reason, self.user_data) };
+        }
+    }
+}
