@@ -1,9 +1,6 @@
 //! What C sees of the program's loop, of producers and of endings: shared by watchers and streams.
 
-#![expect(
-    non_camel_case_types,
-    reason = "the names are those of the C interface"
-)]
+#![expect(non_camel_case_types, reason = "the names are those of the C interface")]
 
 use std::ffi::{c_char, c_int, c_void};
 

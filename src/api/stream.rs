@@ -191,9 +191,7 @@ pub unsafe extern "C" fn inotify_watcher_stream_stop_writing(
 pub unsafe extern "C" fn inotify_watcher_stream_wants_write(
     stream: *const inotify_watcher_stream,
 ) -> c_int {
-    door::int(stream, "wants_write", |s| {
-        s.check().map(|()| s.status().wants_write)
-    })
+    door::int(stream, "wants_write", |s| s.check().map(|()| s.status().wants_write))
 }
 
 /// Ends the connection when everything is written; at once if nothing waits. Then connection_lost is
@@ -230,9 +228,7 @@ pub unsafe extern "C" fn inotify_watcher_stream_lose_connection(
 pub unsafe extern "C" fn inotify_watcher_stream_lose_write_connection(
     stream: *mut inotify_watcher_stream,
 ) -> c_int {
-    door::int(stream, "lose_write_connection", |s| {
-        s.lose_write_connection().map(|()| 0)
-    })
+    door::int(stream, "lose_write_connection", |s| s.lose_write_connection().map(|()| 0))
 }
 
 /// Ends the connection now, for `reason`: a positive errno, or 0. What waits is dropped. This is also
@@ -249,11 +245,7 @@ pub unsafe extern "C" fn inotify_watcher_stream_abort(
     stream: *mut inotify_watcher_stream,
     reason: c_int,
 ) -> c_int {
-    door::int(stream, "abort", |s| {
-        door::reason(reason)
-            .map(|reason| s.abort(reason))
-            .map(|()| 0)
-    })
+    door::int(stream, "abort", |s| door::reason(reason).map(|reason| s.abort(reason)).map(|()| 0))
 }
 
 /// Registers a producer. `streaming` 1: a push producer, which writes when it likes and is paused
@@ -327,9 +319,7 @@ pub unsafe extern "C" fn inotify_watcher_stream_stop_consuming(
 pub unsafe extern "C" fn inotify_watcher_stream_is_send_buffer_full(
     stream: *const inotify_watcher_stream,
 ) -> c_int {
-    door::int(stream, "is_send_buffer_full", |s| {
-        s.check().map(|()| s.status().full)
-    })
+    door::int(stream, "is_send_buffer_full", |s| s.check().map(|()| s.status().full))
 }
 
 /// How many bytes wait to be written: 0 also if the stream is NULL or lost. Any thread. Since 0.1.

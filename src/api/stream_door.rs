@@ -132,25 +132,15 @@ pub unsafe fn create(
 
 fn make(fd: c_int, asked: Asked) -> Outcome<*mut inotify_watcher_stream> {
     let limits = asked.limits()?;
-    let Asked {
-        options,
-        reactor,
-        prefix,
-    } = asked;
+    let Asked { options, reactor, prefix } = asked;
     let program = Program::new(fd, &options, reactor, prefix);
     let program = program.map_err(|errno| failure(errno.0, "fd"))?;
     let slot = {
         let mut free = FREE.lock();
-        if free.len() > RESTING {
-            free.pop_front()
-        } else {
-            None
-        }
+        if free.len() > RESTING { free.pop_front() } else { None }
     };
     let slot: &'static Slot = slot.unwrap_or_else(|| Box::leak(Box::default()));
-    let handle = std::ptr::from_ref(slot)
-        .cast_mut()
-        .cast::<inotify_watcher_stream>();
+    let handle = std::ptr::from_ref(slot).cast_mut().cast::<inotify_watcher_stream>();
     program.set_handle(handle);
     *slot.stream.write() = Some(Arc::new(Handle {
         stream: Stream::new(program, limits, reactor.is_some()),
@@ -224,11 +214,7 @@ impl Pieces<'_> {
         if next.is_null() && left > 0 {
             return Err(EINVAL);
         }
-        let pieces = Self {
-            next,
-            left,
-            life: PhantomData,
-        };
+        let pieces = Self { next, left, life: PhantomData };
         let good = pieces.clone().all(|piece| piece.is_ok());
         if good { Ok(pieces) } else { Err(EINVAL) }
     }
@@ -277,22 +263,13 @@ fn state(status: &Status) -> u32 {
     [
         (status.connected, RINOTIFY_STREAM_CONNECTED),
         (status.disconnecting, RINOTIFY_STREAM_DISCONNECTING),
-        (
-            status.write_disconnecting,
-            RINOTIFY_STREAM_WRITE_DISCONNECTING,
-        ),
-        (
-            status.write_disconnected,
-            RINOTIFY_STREAM_WRITE_DISCONNECTED,
-        ),
+        (status.write_disconnecting, RINOTIFY_STREAM_WRITE_DISCONNECTING),
+        (status.write_disconnected, RINOTIFY_STREAM_WRITE_DISCONNECTED),
         (status.wants_write, RINOTIFY_STREAM_WANTS_WRITE),
         (status.full, RINOTIFY_STREAM_FULL),
         (status.producer.is_some(), RINOTIFY_STREAM_PRODUCER),
         (streaming, RINOTIFY_STREAM_STREAMING_PRODUCER),
-        (
-            matches!(status.producer, Some((_, true))),
-            RINOTIFY_STREAM_PRODUCER_PAUSED,
-        ),
+        (matches!(status.producer, Some((_, true))), RINOTIFY_STREAM_PRODUCER_PAUSED),
     ]
     .iter()
     .filter(|(set, _)| *set)

@@ -45,11 +45,7 @@ pub unsafe extern "C" fn inotify_watcher_format_json(
 ) -> usize {
     // SAFETY: the caller's promises.
     unsafe {
-        let mut text = Text {
-            buffer: buffer.cast(),
-            room: size.saturating_sub(1),
-            needed: 0,
-        };
+        let mut text = Text { buffer: buffer.cast(), room: size.saturating_sub(1), needed: 0 };
         if let Some(event) = parse(event) {
             json::line(&event, &mut text);
         }
@@ -242,8 +238,7 @@ unsafe fn format(
 /// At least `len` bytes, all of them initialised.
 fn grow(line: &mut Vec<u8>, len: usize) -> Result<(), Errno> {
     if line.len() < len {
-        line.try_reserve(len - line.len())
-            .map_err(|_| Errno(libc::ENOMEM))?;
+        line.try_reserve(len - line.len()).map_err(|_| Errno(libc::ENOMEM))?;
         line.resize(len, 0);
     }
     Ok(())
@@ -261,11 +256,7 @@ impl json::Sink for Text {
         let len = bytes.len().min(self.room.saturating_sub(self.needed));
         if len > 0 && !self.buffer.is_null() {
             // SAFETY: `needed + len <= room`, for which the caller of format_json promised room.
-            unsafe {
-                self.buffer
-                    .add(self.needed)
-                    .copy_from_nonoverlapping(bytes.as_ptr(), len)
-            };
+            unsafe { self.buffer.add(self.needed).copy_from_nonoverlapping(bytes.as_ptr(), len) };
         }
         self.needed += bytes.len();
     }

@@ -66,11 +66,7 @@ impl Asked {
             // SAFETY: the caller's promise.
             unsafe { CStr::from_ptr(options.log_prefix) }.into()
         };
-        Ok(Self {
-            options,
-            reactor,
-            prefix,
-        })
+        Ok(Self { options, reactor, prefix })
     }
 
     /// The numbers, checked against each other.

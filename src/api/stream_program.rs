@@ -112,34 +112,23 @@ impl Program {
         };
         // SAFETY: the program's function with the program's context, as it promised; the slot lives
         // as long as the stream.
-        let result = unsafe {
-            function(
-                reactor.context,
-                self.fd.raw(),
-                self.handle(),
-                self.slot.as_ptr(),
-            )
-        };
-        if result < 0 {
-            Err(Errno(-result))
-        } else {
-            Ok(())
-        }
+        let result =
+            unsafe { function(reactor.context, self.fd.raw(), self.handle(), self.slot.as_ptr()) };
+        if result < 0 { Err(errno_of(result as isize)) } else { Ok(()) }
     }
 
     fn log(&self, level: u32, message: &str) {
         if let (Some(log), Ok(message)) = (self.log, CString::new(message)) {
             // SAFETY: the program's function; both strings live until it returns.
-            unsafe {
-                log(
-                    level,
-                    self.prefix.as_ptr(),
-                    message.as_ptr(),
-                    self.user_data,
-                )
-            };
+            unsafe { log(level, self.prefix.as_ptr(), message.as_ptr(), self.user_data) };
         }
     }
+}
+
+/// The errno value that a function of the program returned, negative; EINVAL if it is none.
+fn errno_of(result: isize) -> Errno {
+    let known = (-4095..0).contains(&result);
+    Errno(if known { -result as c_int } else { libc::EINVAL })
 }
 
 impl Outside for Program {
@@ -154,23 +143,16 @@ impl Outside for Program {
         };
         let data = slice.as_ptr().cast();
         // SAFETY: the program's function; the bytes stay where they are until it returns.
-        let result = unsafe {
-            write(
-                self.handle(),
-                self.fd.raw(),
-                data,
-                slice.len(),
-                self.user_data,
-            )
-        };
+        let result =
+            unsafe { write(self.handle(), self.fd.raw(), data, slice.len(), self.user_data) };
         match usize::try_from(result) {
             Ok(0) => Wrote::Blocked,
             Ok(count) if count <= slice.len() => Wrote::Some(count),
             Ok(_) => Wrote::Failed(Errno(libc::EINVAL)),
-            Err(_) => match c_int::try_from(-result).unwrap_or(libc::EINVAL) {
-                libc::EAGAIN => Wrote::Blocked,
-                libc::EINTR => Wrote::Interrupted,
-                errno => Wrote::Failed(Errno(errno)),
+            Err(_) => match errno_of(result) {
+                Errno(libc::EAGAIN) => Wrote::Blocked,
+                Errno(libc::EINTR) => Wrote::Interrupted,
+                errno => Wrote::Failed(errno),
             },
         }
     }

@@ -120,10 +120,7 @@ impl Buffer {
         while !part.is_empty() {
             if self.blocks.back().is_none_or(|block| block.room() == 0) {
                 // Doubles up to the largest: few blocks hold much, and little is wasted.
-                let room = self
-                    .len
-                    .max(part.len())
-                    .clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
+                let room = self.len.max(part.len()).clamp(SMALLEST_BLOCK, LARGEST_BLOCK);
                 self.blocks.try_reserve(1).map_err(|_| NoMemory)?;
                 self.blocks.push_back(Block::with_room(room)?);
             }
@@ -142,10 +139,7 @@ impl Buffer {
         if self.is_empty() {
             return None;
         }
-        let mut lent = Lent {
-            limit,
-            ..Lent::default()
-        };
+        let mut lent = Lent { limit, ..Lent::default() };
         let mut bytes = 0;
         for (block, place) in self.blocks.iter_mut().zip(&mut lent.blocks) {
             if bytes >= limit {
@@ -210,18 +204,10 @@ mod tests {
 
     #[test]
     fn keeps_order_whatever_the_sizes() {
-        for sizes in [
-            &[1, 4095, 1, 4096, 5000, 70_000, 3][..],
-            &[300_000],
-            &[1; 9000],
-            &[65_536; 3],
-        ] {
-            for (limit, step) in [
-                (100, 99),
-                (1000, 999),
-                (131_072, 131_072),
-                (usize::MAX, 7777),
-            ] {
+        for sizes in
+            [&[1, 4095, 1, 4096, 5000, 70_000, 3][..], &[300_000], &[1; 9000], &[65_536; 3]]
+        {
+            for (limit, step) in [(100, 99), (1000, 999), (131_072, 131_072), (usize::MAX, 7777)] {
                 let mut buffer = Buffer::default();
                 let all = pattern(sizes.iter().sum());
                 let mut at = 0;
@@ -279,11 +265,7 @@ mod tests {
         let (out, writes) = drain(&mut buffer, 131_072, 131_072);
         assert_eq!(out.len(), 10_000_000);
         assert!(writes < 200, "{writes} writes");
-        assert!(
-            buffer.memory() <= KEPT_SLOTS * size_of::<Block>(),
-            "{}",
-            buffer.memory()
-        );
+        assert!(buffer.memory() <= KEPT_SLOTS * size_of::<Block>(), "{}", buffer.memory());
     }
 
     #[test]

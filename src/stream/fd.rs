@@ -39,13 +39,7 @@ impl Fd {
             get_flags(raw)?;
         }
         let kind = if raw >= 0 { kind_of(raw)? } else { Kind::Other };
-        Ok(Self {
-            raw,
-            kind,
-            close,
-            made_nonblocking: false,
-            gone: AtomicBool::new(false),
-        })
+        Ok(Self { raw, kind, close, made_nonblocking: false, gone: AtomicBool::new(false) })
     }
 
     /// One that is written here. Unless `keep_flags`, what could block is made non-blocking.
@@ -59,13 +53,7 @@ impl Fd {
         if made_nonblocking {
             set_flags(raw, flags | libc::O_NONBLOCK)?;
         }
-        Ok(Self {
-            raw,
-            kind,
-            close,
-            made_nonblocking,
-            gone: AtomicBool::new(false),
-        })
+        Ok(Self { raw, kind, close, made_nonblocking, gone: AtomicBool::new(false) })
     }
 
     /// The number; -1 if there is none.
@@ -75,17 +63,12 @@ impl Fd {
 
     /// One write, of at most MOST_SLICES pieces.
     pub fn write(&self, slices: &[&[u8]]) -> Wrote {
-        let mut vectors = [libc::iovec {
-            iov_base: null_mut(),
-            iov_len: 0,
-        }; MOST_SLICES];
+        let mut vectors = [libc::iovec { iov_base: null_mut(), iov_len: 0 }; MOST_SLICES];
         let mut count = 0;
         for (vector, slice) in vectors.iter_mut().zip(slices) {
             // The kernel only reads there.
-            *vector = libc::iovec {
-                iov_base: slice.as_ptr().cast_mut().cast(),
-                iov_len: slice.len(),
-            };
+            *vector =
+                libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: slice.len() };
             count += 1;
         }
         let result = match self.kind {
@@ -141,11 +124,7 @@ fn size(result: isize) -> Result<usize, Errno> {
 fn get_flags(fd: c_int) -> Result<c_int, Errno> {
     // SAFETY: no memory is involved.
     let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if flags < 0 {
-        Err(Errno::last())
-    } else {
-        Ok(flags)
-    }
+    if flags < 0 { Err(Errno::last()) } else { Ok(flags) }
 }
 
 fn set_flags(fd: c_int, flags: c_int) -> Result<(), Errno> {
@@ -197,10 +176,7 @@ fn without_sigpipe(write: impl FnOnce() -> Result<usize, Errno>) -> Result<usize
     };
     let result = write();
     if result == Err(Errno(libc::EPIPE)) && !was_pending {
-        let now = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
+        let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: `sigpipe` was filled above. The signal was raised for this thread, if at all:
         // with SIGPIPE ignored there is none, and the call says EAGAIN.
         while unsafe { libc::sigtimedwait(sigpipe.as_ptr(), null_mut(), &now) } < 0

@@ -76,11 +76,7 @@ pub fn line(event: &Event, out: &mut impl Sink) {
     out.put(b",\"mask\":");
     words(event.mask & !libc::IN_ISDIR, &MASK_WORDS, out);
     let is_dir = event.mask & libc::IN_ISDIR != 0;
-    out.put(if is_dir {
-        b",\"is_dir\":true"
-    } else {
-        b",\"is_dir\":false"
-    });
+    out.put(if is_dir { b",\"is_dir\":true" } else { b",\"is_dir\":false" });
     if event.cookie != 0 {
         out.put(b",\"cookie\":");
         number(event.cookie.into(), out);
@@ -90,11 +86,7 @@ pub fn line(event: &Event, out: &mut impl Sink) {
         words(event.flags, &FLAG_WORDS, out);
     }
     if event.error != 0 {
-        out.put(if event.error < 0 {
-            b",\"error\":-"
-        } else {
-            b",\"error\":"
-        });
+        out.put(if event.error < 0 { b",\"error\":-" } else { b",\"error\":" });
         number(event.error.unsigned_abs().into(), out);
     }
     match event.path {

@@ -75,11 +75,7 @@ impl<P: Copy> Machine<P> {
 
     /// -EBADF once the connection is lost.
     pub fn check(&self) -> Result<(), Errno> {
-        if self.loss.is_some() {
-            Err(EBADF)
-        } else {
-            Ok(())
-        }
+        if self.loss.is_some() { Err(EBADF) } else { Ok(()) }
     }
 
     /// The connection is not lost.
@@ -129,9 +125,7 @@ impl<P: Copy> Machine<P> {
 
     /// The producer's kind, and whether it is paused.
     pub fn producer(&self) -> Option<(Kind, bool)> {
-        self.producer
-            .as_ref()
-            .map(|registered| (registered.kind, registered.is_paused()))
+        self.producer.as_ref().map(|registered| (registered.kind, registered.is_paused()))
     }
 
     /// Takes bytes, all of them or none.
@@ -288,12 +282,7 @@ impl<P: Copy> Machine<P> {
         if self.loss.is_some() {
             return;
         }
-        self.loss = Some(Loss {
-            reason,
-            unsent: self.buffer.len(),
-            closed: false,
-            told: false,
-        });
+        self.loss = Some(Loss { reason, unsent: self.buffer.len(), closed: false, told: false });
         self.buffer.clear();
         self.wants_write = false;
         self.dismiss_producer();
@@ -351,20 +340,14 @@ impl<P: Copy> Machine<P> {
         }
         if self.has_reactor && !self.unpollable && self.wants_write != self.added {
             self.added = self.wants_write;
-            return Some(if self.added {
-                Step::AddWriter
-            } else {
-                Step::RemoveWriter
-            });
+            return Some(if self.added { Step::AddWriter } else { Step::RemoveWriter });
         }
         let flush = self.unpollable && self.wants_write && !self.blocked && !self.lent;
         flush.then_some(Step::Flush)
     }
 
     fn has_pull_producer(&self) -> bool {
-        self.producer
-            .as_ref()
-            .is_some_and(|registered| registered.kind == Kind::Pull)
+        self.producer.as_ref().is_some_and(|registered| registered.kind == Kind::Pull)
     }
 
     fn finish_if_asked(&mut self) {
@@ -387,16 +370,11 @@ impl<P: Copy> Machine<P> {
         if !loss.closed {
             // Whoever is writing closes it when he is done: the number must not be used again.
             loss.closed = !lent;
-            return loss.closed.then_some(Step::Close {
-                reason: loss.reason,
-            });
+            return loss.closed.then_some(Step::Close { reason: loss.reason });
         }
         if !loss.told {
             loss.told = true;
-            return Some(Step::Lost {
-                reason: loss.reason,
-                unsent: loss.unsent,
-            });
+            return Some(Step::Lost { reason: loss.reason, unsent: loss.unsent });
         }
         None
     }

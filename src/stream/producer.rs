@@ -38,13 +38,7 @@ pub struct Registered<P> {
 impl<P> Registered<P> {
     /// A push producer runs; a pull producer is to be asked.
     pub fn new(producer: P, kind: Kind) -> Self {
-        Self {
-            producer,
-            kind,
-            paused: false,
-            told: false,
-            again: kind == Kind::Pull,
-        }
+        Self { producer, kind, paused: false, told: false, again: kind == Kind::Pull }
     }
 
     /// It is a push producer that is to be paused.

@@ -105,18 +105,8 @@ impl<O: Outside> Stream<O> {
     /// A connected stream.
     pub fn new(outside: O, limits: Limits, has_reactor: bool) -> Self {
         let machine = Machine::new(limits, has_reactor);
-        let state = State {
-            machine,
-            running: None,
-            writing: None,
-            calls: 0,
-            destroyed: false,
-        };
-        Self {
-            outside,
-            state: Mutex::new(state),
-            returned: Condvar::new(),
-        }
+        let state = State { machine, running: None, writing: None, calls: 0, destroyed: false };
+        Self { outside, state: Mutex::new(state), returned: Condvar::new() }
     }
 
     /// What `new` was given.
@@ -226,10 +216,7 @@ impl<O: Outside> Stream<O> {
         let found = state.machine.unregister_producer();
         let mut state = self.carry_out(state);
         let me = thread_id();
-        let call = state
-            .running
-            .filter(|running| running.thread != me)
-            .and_then(|r| r.producer);
+        let call = state.running.filter(|running| running.thread != me).and_then(|r| r.producer);
         // A stream that is being destroyed waits for this thread, maybe.
         while call.is_some() && !state.destroyed && state.running.and_then(|r| r.producer) == call {
             self.returned.wait(&mut state);

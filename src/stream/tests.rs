@@ -8,12 +8,7 @@ use parking_lot::Mutex;
 use super::{Kind, Limits, Outside, Stream, Wrote};
 use crate::sys::Errno;
 
-const LIMITS: Limits = Limits {
-    buffer: 10,
-    resume: 0,
-    most: usize::MAX,
-    send: 8,
-};
+const LIMITS: Limits = Limits { buffer: 10, resume: 0, most: usize::MAX, send: 8 };
 
 type Hook = Box<dyn Fn(&str, &Stream<Recorder>) + Send + Sync>;
 
@@ -68,8 +63,7 @@ impl Outside for Recorder {
 
     fn add_writer(&self) -> Result<(), Errno> {
         self.call("add");
-        self.add_writer_fails
-            .map_or(Ok(()), |errno| Err(Errno(errno)))
+        self.add_writer_fails.map_or(Ok(()), |errno| Err(Errno(errno)))
     }
 
     fn remove_writer(&self) {
@@ -132,10 +126,7 @@ fn a_write_waits_for_the_reactor() {
     assert_eq!(write(&stream, "hello"), Ok(false));
     assert_eq!(calls(&stream), "add");
     assert_eq!(stream.do_write(), Ok(false));
-    assert_eq!(
-        (calls(&stream), written(&stream)),
-        ("write, remove".into(), "hello".into())
-    );
+    assert_eq!((calls(&stream), written(&stream)), ("write, remove".into(), "hello".into()));
     assert_eq!(write(&stream, ""), Ok(false));
     assert_eq!(calls(&stream), "");
 }
@@ -143,17 +134,10 @@ fn a_write_waits_for_the_reactor() {
 #[test]
 fn one_write_a_turn_and_no_more_than_the_send_limit() {
     let stream = stream();
-    assert_eq!(
-        write(&stream, "0123456789"),
-        Ok(false),
-        "10 is not more than 10"
-    );
+    assert_eq!(write(&stream, "0123456789"), Ok(false), "10 is not more than 10");
     assert_eq!(write(&stream, "abc"), Ok(true));
     assert_eq!(stream.do_write(), Ok(true));
-    assert_eq!(
-        (written(&stream), stream.status().buffered),
-        ("01234567".into(), 5)
-    );
+    assert_eq!((written(&stream), stream.status().buffered), ("01234567".into(), 5));
     assert_eq!(stream.do_write(), Ok(false));
     assert_eq!(
         (written(&stream), calls(&stream)),
@@ -164,15 +148,7 @@ fn one_write_a_turn_and_no_more_than_the_send_limit() {
 #[test]
 fn short_blocked_and_interrupted_writes_lose_nothing() {
     let stream = stream();
-    script(
-        &stream,
-        [
-            Wrote::Some(3),
-            Wrote::Blocked,
-            Wrote::Interrupted,
-            Wrote::Some(0),
-        ],
-    );
+    script(&stream, [Wrote::Some(3), Wrote::Blocked, Wrote::Interrupted, Wrote::Some(0)]);
     write(&stream, "abcdefg").unwrap();
     assert_eq!(stream.do_write(), Ok(true));
     assert_eq!(stream.do_write(), Ok(false), "blocked: wait");
@@ -188,10 +164,7 @@ fn a_push_producer_is_paused_above_the_buffer_size_and_resumed_when_drained() {
     let stream = stream();
     stream.register_producer(1, Kind::Push).unwrap();
     assert_eq!(calls(&stream), "");
-    assert_eq!(
-        stream.register_producer(2, Kind::Push),
-        Err(Errno(libc::EBUSY))
-    );
+    assert_eq!(stream.register_producer(2, Kind::Push), Err(Errno(libc::EBUSY)));
     write(&stream, "0123456789").unwrap();
     assert_eq!(calls(&stream), "add");
     write(&stream, "a").unwrap();
@@ -209,13 +182,7 @@ fn a_push_producer_is_paused_above_the_buffer_size_and_resumed_when_drained() {
 
 #[test]
 fn the_resume_size_brings_the_producer_back_earlier() {
-    let stream = stream_of(
-        Recorder::default(),
-        Limits {
-            resume: 5,
-            ..LIMITS
-        },
-    );
+    let stream = stream_of(Recorder::default(), Limits { resume: 5, ..LIMITS });
     stream.register_producer(1, Kind::Push).unwrap();
     write(&stream, "0123456789abc").unwrap();
     assert_eq!(calls(&stream), "pause 1, add");
@@ -239,11 +206,7 @@ fn a_pull_producer_is_asked_for_each_piece() {
     assert_eq!(calls(&stream), "resume 1, add");
     stream.do_write().unwrap();
     stream.do_write().unwrap();
-    assert_eq!(
-        calls(&stream),
-        "write, resume 1, write, resume 1",
-        "the reactor is left alone"
-    );
+    assert_eq!(calls(&stream), "write, resume 1, write, resume 1", "the reactor is left alone");
     stream.lose_connection();
     assert_eq!(calls(&stream), "", "it has not finished");
     stream.do_write().unwrap();
@@ -273,10 +236,7 @@ fn a_connection_ends_when_everything_is_written() {
     assert_eq!(calls(&stream), "add, pause 1");
     assert_eq!(stream.do_write(), Ok(true));
     assert_eq!(stream.do_write(), Ok(false));
-    assert_eq!(
-        calls(&stream),
-        "write, write, stop 1, remove, close, lost 0 0"
-    );
+    assert_eq!(calls(&stream), "write, write, stop 1, remove, close, lost 0 0");
     assert_eq!(written(&stream), "0123456789late");
     for result in [stream.do_write(), write(&stream, "x"), write(&stream, "")] {
         assert_eq!(result, Err(Errno(libc::EBADF)));
@@ -284,10 +244,7 @@ fn a_connection_ends_when_everything_is_written() {
     stream.lose_connection();
     stream.abort(5);
     stream.destroy();
-    assert_eq!(
-        stream.register_producer(2, Kind::Push),
-        Err(Errno(libc::EBADF))
-    );
+    assert_eq!(stream.register_producer(2, Kind::Push), Err(Errno(libc::EBADF)));
     assert_eq!(calls(&stream), "stop 2");
 }
 
@@ -313,11 +270,7 @@ fn unregistering_lets_a_pending_end_go_on() {
         assert_eq!(calls(&stream), "resume 1, remove");
         assert!(stream.unregister_producer());
         assert!(!stream.unregister_producer());
-        let expected = if half {
-            "half_close"
-        } else {
-            "close, lost 0 0"
-        };
+        let expected = if half { "half_close" } else { "close, lost 0 0" };
         assert_eq!(calls(&stream), expected);
     }
 }
@@ -334,10 +287,7 @@ fn the_writing_half_closes_when_everything_is_written() {
     assert_eq!(calls(&stream), "write, half_close, stop 1, remove");
     assert_eq!(written(&stream), "abcdef");
     assert_eq!(write(&stream, "x"), Err(Errno(libc::EPIPE)));
-    assert_eq!(
-        stream.register_producer(2, Kind::Pull),
-        Err(Errno(libc::EPIPE))
-    );
+    assert_eq!(stream.register_producer(2, Kind::Pull), Err(Errno(libc::EPIPE)));
     assert!(stream.status().connected && stream.status().write_disconnected);
     stream.lose_write_connection().unwrap();
     assert_eq!(calls(&stream), "");
@@ -347,20 +297,11 @@ fn the_writing_half_closes_when_everything_is_written() {
 
 #[test]
 fn what_has_no_halves_ends() {
-    let stream = stream_of(
-        Recorder {
-            no_halves: true,
-            ..Recorder::default()
-        },
-        LIMITS,
-    );
+    let stream = stream_of(Recorder { no_halves: true, ..Recorder::default() }, LIMITS);
     write(&stream, "abc").unwrap();
     stream.lose_write_connection().unwrap();
     stream.do_write().unwrap();
-    assert_eq!(
-        calls(&stream),
-        "add, write, half_close, remove, close, lost 0 0"
-    );
+    assert_eq!(calls(&stream), "add, write, half_close, remove, close, lost 0 0");
 }
 
 #[test]
@@ -374,10 +315,7 @@ fn a_failure_tells_the_reason_and_what_was_left() {
     assert_eq!(stream.do_write(), Err(Errno(libc::EPIPE)));
     assert_eq!(
         calls(&stream),
-        format!(
-            "write, write, stop 1, remove, close, lost {} 9",
-            libc::EPIPE
-        )
+        format!("write, write, stop 1, remove, close, lost {} 9", libc::EPIPE)
     );
     assert_eq!(stream.status().memory, 0);
 }
@@ -409,26 +347,16 @@ fn writing_can_be_stopped_until_the_next_write() {
     stream.do_write().unwrap();
     stream.start_writing().unwrap();
     stream.do_write().unwrap();
-    assert_eq!(
-        calls(&stream),
-        "write, remove, add, remove",
-        "nothing is not written"
-    );
+    assert_eq!(calls(&stream), "write, remove, add, remove", "nothing is not written");
 }
 
 #[test]
 fn what_the_reactor_cannot_watch_is_written_at_once() {
-    let recorder = Recorder {
-        add_writer_fails: Some(libc::EPERM),
-        ..Recorder::default()
-    };
+    let recorder = Recorder { add_writer_fails: Some(libc::EPERM), ..Recorder::default() };
     let stream = stream_of(recorder, LIMITS);
     assert_eq!(write(&stream, "0123456789"), Ok(false));
     assert_eq!(calls(&stream), "add, write, write");
-    script(
-        &stream,
-        [Wrote::Interrupted, Wrote::Some(1), Wrote::Blocked],
-    );
+    script(&stream, [Wrote::Interrupted, Wrote::Some(1), Wrote::Blocked]);
     write(&stream, "abc").unwrap();
     assert_eq!(calls(&stream), "write, write, write", "no endless loop");
     stream.do_write().unwrap();
@@ -437,29 +365,16 @@ fn what_the_reactor_cannot_watch_is_written_at_once() {
 
 #[test]
 fn a_reactor_that_fails_ends_the_connection() {
-    let recorder = Recorder {
-        add_writer_fails: Some(libc::ENOMEM),
-        ..Recorder::default()
-    };
+    let recorder = Recorder { add_writer_fails: Some(libc::ENOMEM), ..Recorder::default() };
     let stream = stream_of(recorder, LIMITS);
     write(&stream, "abc").unwrap();
-    assert_eq!(
-        calls(&stream),
-        format!("add, close, lost {} 3", libc::ENOMEM)
-    );
+    assert_eq!(calls(&stream), format!("add, close, lost {} 3", libc::ENOMEM));
 }
 
 #[test]
 fn past_the_buffer_only_if_it_is_empty() {
     let stream = stream();
-    script(
-        &stream,
-        [
-            Wrote::Some(2),
-            Wrote::Blocked,
-            Wrote::Failed(Errno(libc::EPIPE)),
-        ],
-    );
+    script(&stream, [Wrote::Some(2), Wrote::Blocked, Wrote::Failed(Errno(libc::EPIPE))]);
     assert_eq!(stream.write_some_data(b"abc"), Ok(2));
     assert_eq!(stream.write_some_data(b"c"), Ok(0));
     assert_eq!(stream.write_some_data(b"c"), Err(Errno(libc::EPIPE)));

@@ -24,9 +24,7 @@ fn blocked_signals() -> Vec<c_int> {
         set.assume_init()
     };
     // SAFETY: the set is initialised.
-    (1..65)
-        .filter(|signal| unsafe { libc::sigismember(&set, *signal) } == 1)
-        .collect()
+    (1..65).filter(|signal| unsafe { libc::sigismember(&set, *signal) } == 1).collect()
 }
 
 fn nonblocking(fd: &impl AsRawFd) -> bool {
@@ -111,16 +109,10 @@ fn a_full_device_says_so() {
 #[test]
 fn what_cannot_be_written_is_refused() {
     let refused = |fd: &dyn AsRawFd| Fd::new(fd.as_raw_fd(), true, false).unwrap_err();
-    assert_eq!(
-        refused(&File::open("/dev/null").unwrap()),
-        Errno(libc::EBADF)
-    );
+    assert_eq!(refused(&File::open("/dev/null").unwrap()), Errno(libc::EBADF));
     assert_eq!(refused(&pipe().0), Errno(libc::EBADF));
     assert_eq!(Fd::new(-1, true, false).unwrap_err(), Errno(libc::EBADF));
-    assert_eq!(
-        Fd::new(1_000_000, true, false).unwrap_err(),
-        Errno(libc::EBADF)
-    );
+    assert_eq!(Fd::new(1_000_000, true, false).unwrap_err(), Errno(libc::EBADF));
 }
 
 #[test]

@@ -17,12 +17,7 @@ fn text(event: &Event) -> String {
 #[test]
 fn a_plain_event() {
     let path = Some(&b"/tmp/a b"[..]);
-    let event = Event {
-        watch: 7,
-        mask: libc::IN_CREATE,
-        path,
-        ..Event::default()
-    };
+    let event = Event { watch: 7, mask: libc::IN_CREATE, path, ..Event::default() };
     let expected = "{\"watch\":7,\"mask\":[\"create\"],\"is_dir\":false,\"path\":\"/tmp/a b\"}\n";
     assert_eq!(text(&event), expected);
 }
@@ -48,12 +43,7 @@ fn everything_at_once() {
 fn nothing_at_all() {
     let expected = "{\"watch\":0,\"mask\":[],\"is_dir\":false,\"path\":null}\n";
     assert_eq!(text(&Event::default()), expected);
-    let event = Event {
-        watch: i64::MIN,
-        error: i32::MIN,
-        path: Some(b""),
-        ..Event::default()
-    };
+    let event = Event { watch: i64::MIN, error: i32::MIN, path: Some(b""), ..Event::default() };
     let expected = "{\"watch\":-9223372036854775808,\"mask\":[],\"is_dir\":false,\
         \"error\":-2147483648,\"path\":\"\"}\n";
     assert_eq!(text(&event), expected);
@@ -61,23 +51,13 @@ fn nothing_at_all() {
 
 /// A path, through the line and a reader of its own.
 fn round_trip(path: &[u8]) -> (String, Option<Vec<u8>>) {
-    let line = text(&Event {
-        watch: 1,
-        path: Some(path),
-        ..Event::default()
-    });
+    let line = text(&Event { watch: 1, path: Some(path), ..Event::default() });
     assert!(line.ends_with('\n'));
     let line = &line[..line.len() - 1];
-    assert!(
-        !line
-            .chars()
-            .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'))
-    );
+    assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')));
     let value = &line[line.find("\"path\":\"").unwrap() + 8..];
     let (path, rest) = read_string(value);
-    let coded = rest
-        .strip_prefix(",\"path_b64\":\"")
-        .map(|rest| decode(&read_string(rest).0));
+    let coded = rest.strip_prefix(",\"path_b64\":\"").map(|rest| decode(&read_string(rest).0));
     (path, coded)
 }
 
@@ -120,9 +100,7 @@ fn decode(text: &str) -> Vec<u8> {
     };
     let mut out = Vec::new();
     for group in text.as_bytes().chunks(4) {
-        let bits = group
-            .iter()
-            .fold(0_u32, |bits, c| bits << 6 | u32::from(value(*c)));
+        let bits = group.iter().fold(0_u32, |bits, c| bits << 6 | u32::from(value(*c)));
         let padding = group.iter().filter(|c| **c == b'=').count();
         out.extend_from_slice(&bits.to_be_bytes()[1..4 - padding]);
     }
@@ -132,13 +110,8 @@ fn decode(text: &str) -> Vec<u8> {
 #[test]
 fn every_byte_comes_back() {
     for byte in 0..=255_u8 {
-        for path in [
-            &[byte][..],
-            &[b'a', byte, b'b'],
-            &[byte, byte],
-            &[0xc3, byte],
-            &[byte, 0x80],
-        ] {
+        for path in [&[byte][..], &[b'a', byte, b'b'], &[byte, byte], &[0xc3, byte], &[byte, 0x80]]
+        {
             let (shown, coded) = round_trip(path);
             match std::str::from_utf8(path) {
                 Ok(path) => assert_eq!((shown.as_str(), coded), (path, None)),
@@ -163,18 +136,9 @@ fn every_character_comes_back() {
 
 #[test]
 fn a_replacement_character_in_a_name_is_told_from_ours() {
-    assert_eq!(
-        round_trip("a\u{fffd}".as_bytes()),
-        ("a\u{fffd}".into(), None)
-    );
-    assert_eq!(
-        round_trip(b"a\xff"),
-        ("a\u{fffd}".into(), Some(b"a\xff".to_vec()))
-    );
-    assert_eq!(
-        round_trip(b"\xed\xa0\x80").1,
-        Some(b"\xed\xa0\x80".to_vec())
-    );
+    assert_eq!(round_trip("a\u{fffd}".as_bytes()), ("a\u{fffd}".into(), None));
+    assert_eq!(round_trip(b"a\xff"), ("a\u{fffd}".into(), Some(b"a\xff".to_vec())));
+    assert_eq!(round_trip(b"\xed\xa0\x80").1, Some(b"\xed\xa0\x80".to_vec()));
 }
 
 #[test]

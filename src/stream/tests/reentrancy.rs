@@ -71,17 +71,8 @@ fn live(stream: &Tested, kind: Kind, half: bool) {
 
 #[test]
 fn every_function_inside_every_callback() {
-    let callbacks = [
-        "write",
-        "half_close",
-        "close",
-        "add",
-        "remove",
-        "pause 1",
-        "resume 1",
-        "stop 1",
-        "lost",
-    ];
+    let callbacks =
+        ["write", "half_close", "close", "add", "remove", "pause 1", "resume 1", "stop 1", "lost"];
     for callback in callbacks {
         let mut reached = false;
         for (name, operation) in OPERATIONS {
@@ -170,10 +161,7 @@ fn a_producer_that_writes_when_it_is_paused_is_not_asked_for_ever() {
 
 #[test]
 fn callbacks_nest_no_deeper_however_long_the_chain() {
-    let recorder = Recorder {
-        add_writer_fails: Some(libc::EPERM),
-        ..Recorder::default()
-    };
+    let recorder = Recorder { add_writer_fails: Some(libc::EPERM), ..Recorder::default() };
     let stream = stream_of(recorder, LIMITS);
     let left = Mutex::new(100_000);
     on(&stream, move |call, stream| {
@@ -192,16 +180,9 @@ fn callbacks_nest_no_deeper_however_long_the_chain() {
 
 #[test]
 fn when_destroy_returns_everything_was_told_even_inside_a_callback() {
-    for callback in [
-        "write",
-        "add",
-        "remove",
-        "pause 1",
-        "resume 1",
-        "stop 1",
-        "lost",
-        "half_close",
-    ] {
+    for callback in
+        ["write", "add", "remove", "pause 1", "resume 1", "stop 1", "lost", "half_close"]
+    {
         let stream = stream();
         let gone = Arc::new(AtomicBool::new(false));
         let (hook, name) = (gone.clone(), callback);
@@ -215,11 +196,7 @@ fn when_destroy_returns_everything_was_told_even_inside_a_callback() {
         live(&stream, Kind::Push, true);
         assert!(gone.load(Ordering::Relaxed), "{callback} never came");
         let calls = calls(&stream);
-        let reason = if callback == "lost" {
-            0
-        } else {
-            libc::ECANCELED
-        };
+        let reason = if callback == "lost" { 0 } else { libc::ECANCELED };
         assert!(calls.contains(&format!("close, lost {reason} ")), "{calls}");
     }
 }

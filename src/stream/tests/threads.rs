@@ -56,10 +56,7 @@ fn pause_and_resume_never_overtake_each_other() {
         let text = written(&stream);
         for writer in 0..3 {
             let prefix = format!("{writer} ");
-            let lines: Vec<&str> = text
-                .lines()
-                .filter(|line| line.starts_with(&prefix))
-                .collect();
+            let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(&prefix)).collect();
             assert_eq!(lines.len(), 2000, "no line is torn");
             assert!(lines.is_sorted());
         }
@@ -106,16 +103,7 @@ fn after_destroying_nothing_is_called() {
             thread::yield_now();
             assert!(!hook.load(SeqCst), "called after the end");
         });
-        stream
-            .register_producer(
-                1,
-                if round % 2 == 0 {
-                    Kind::Push
-                } else {
-                    Kind::Pull
-                },
-            )
-            .unwrap();
+        stream.register_producer(1, if round % 2 == 0 { Kind::Push } else { Kind::Pull }).unwrap();
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
@@ -134,12 +122,6 @@ fn after_destroying_nothing_is_called() {
         });
         let calls = calls(&stream);
         assert_eq!(calls.matches("lost").count(), 1);
-        assert!(
-            calls
-                .split("lost")
-                .nth(1)
-                .is_some_and(|after| !after.contains(',')),
-            "{calls}"
-        );
+        assert!(calls.split("lost").nth(1).is_some_and(|after| !after.contains(',')), "{calls}");
     }
 }
