@@ -116,13 +116,6 @@ impl Program {
             unsafe { function(reactor.context, self.fd.raw(), self.handle(), self.slot.as_ptr()) };
         if result < 0 { Err(errno_of(result as isize)) } else { Ok(()) }
     }
-
-    fn log(&self, level: u32, message: &str) {
-        if let (Some(log), Ok(message)) = (self.log, CString::new(message)) {
-            // SAFETY: the program's function; both strings live until it returns.
-            unsafe { log(level, self.prefix.as_ptr(), message.as_ptr(), self.user_data) };
-        }
-    }
 }
 
 /// The errno value that a function of the program returned, negative; EINVAL if it is none.
@@ -185,12 +178,20 @@ impl Outside for Program {
         producer.call(producer.0.stop_producing);
     }
 
-    fn lost(&self, reason: i32, unsent: usize) {
-        if reason != 0 && reason != libc::ECANCELED {
-            let why = std::io::Error::from_raw_os_error(reason);
-            let message = format!("connection lost: {why}, {unsent} bytes unsent");
-            self.log(RINOTIFY_LOG_WARNING, &message);
+    fn report(&self, reason: i32, unsent: usize) {
+        let (Some(log), true) = (self.log, reason != 0 && reason != libc::ECANCELED) else {
+            return;
+        };
+        let why = std::io::Error::from_raw_os_error(reason);
+        let message = CString::new(format!("connection lost: {why}, {unsent} bytes unsent"));
+        if let Ok(message) = message {
+            let (prefix, message) = (self.prefix.as_ptr(), message.as_ptr());
+            // SAFETY: the program's function; both strings live until it returns.
+            unsafe { log(RINOTIFY_LOG_WARNING, prefix, message, self.user_data) };
         }
+    }
+
+    fn lost(&self, reason: i32) {
         if let Some(connection_lost) = self.connection_lost {
             // SAFETY: the program's function with its data.
             unsafe { connection_lost(self.handle(), reason, self.user_data) };

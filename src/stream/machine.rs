@@ -19,6 +19,7 @@ struct Loss {
     reason: i32,
     unsent: usize,
     closed: bool,
+    reported: bool,
     told: bool,
 }
 
@@ -282,7 +283,13 @@ impl<P: Copy> Machine<P> {
         if self.loss.is_some() {
             return;
         }
-        self.loss = Some(Loss { reason, unsent: self.buffer.len(), closed: false, told: false });
+        self.loss = Some(Loss {
+            reason,
+            unsent: self.buffer.len(),
+            closed: false,
+            reported: false,
+            told: false,
+        });
         self.buffer.clear();
         self.wants_write = false;
         self.dismiss_producer();
@@ -372,9 +379,13 @@ impl<P: Copy> Machine<P> {
             loss.closed = !lent;
             return loss.closed.then_some(Step::Close { reason: loss.reason });
         }
+        if !loss.reported {
+            loss.reported = true;
+            return Some(Step::Report { reason: loss.reason, unsent: loss.unsent });
+        }
         if !loss.told {
             loss.told = true;
-            return Some(Step::Lost { reason: loss.reason, unsent: loss.unsent });
+            return Some(Step::Lost { reason: loss.reason });
         }
         None
     }

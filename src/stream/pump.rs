@@ -34,8 +34,10 @@ pub trait Outside {
     fn resume(&self, producer: Self::Producer);
     /// Tells a producer that it is over.
     fn stop(&self, producer: Self::Producer);
-    /// The connection was lost for that reason with that many bytes unsent.
-    fn lost(&self, reason: i32, unsent: usize);
+    /// Notes for an operator that the connection was lost, with that many bytes unsent.
+    fn report(&self, reason: i32, unsent: usize);
+    /// The connection was lost for that reason.
+    fn lost(&self, reason: i32);
 }
 
 /// What a stream is at one moment.
@@ -332,9 +334,10 @@ impl<O: Outside> Stream<O> {
                 state.machine.half_closed(result);
             }
             Step::Close { reason } => MutexGuard::unlocked(&mut state, || outside.close(reason)),
-            Step::Lost { reason, unsent } => {
-                MutexGuard::unlocked(&mut state, || outside.lost(reason, unsent));
+            Step::Report { reason, unsent } => {
+                MutexGuard::unlocked(&mut state, || outside.report(reason, unsent));
             }
+            Step::Lost { reason } => MutexGuard::unlocked(&mut state, || outside.lost(reason)),
         }
         state
     }

@@ -39,12 +39,17 @@ pub enum Step<P> {
         /// Why; 0 if it was asked for.
         reason: i32,
     },
-    /// The last step of all.
-    Lost {
+    /// Note for the operator how it ended.
+    Report {
         /// Why; 0 if it was asked for.
         reason: i32,
         /// Bytes that were taken and not written.
         unsent: usize,
+    },
+    /// The last step of all.
+    Lost {
+        /// Why; 0 if it was asked for.
+        reason: i32,
     },
 }
 

@@ -1,6 +1,7 @@
 //! The stream against an outside that records what it is told.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -21,6 +22,7 @@ struct Recorder {
     script: Mutex<VecDeque<Wrote>>,
     add_writer_fails: Option<i32>,
     no_halves: bool,
+    unsent: AtomicUsize,
     stream: Mutex<Weak<Stream<Recorder>>>,
     hook: Mutex<Option<Arc<Hook>>>,
 }
@@ -28,6 +30,10 @@ struct Recorder {
 impl Recorder {
     fn call(&self, name: &str) {
         self.calls.lock().push(name.into());
+        self.act(name);
+    }
+
+    fn act(&self, name: &str) {
         let hook = self.hook.lock().clone();
         let stream = self.stream.lock().upgrade();
         if let (Some(hook), Some(stream)) = (hook, stream) {
@@ -82,7 +88,13 @@ impl Outside for Recorder {
         self.call(&format!("stop {producer}"));
     }
 
-    fn lost(&self, reason: i32, unsent: usize) {
+    fn report(&self, _reason: i32, unsent: usize) {
+        self.unsent.store(unsent, Relaxed);
+        self.act("report");
+    }
+
+    fn lost(&self, reason: i32) {
+        let unsent = self.unsent.load(Relaxed);
         self.call(&format!("lost {reason} {unsent}"));
     }
 }

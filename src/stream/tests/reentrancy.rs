@@ -71,8 +71,18 @@ fn live(stream: &Tested, kind: Kind, half: bool) {
 
 #[test]
 fn every_function_inside_every_callback() {
-    let callbacks =
-        ["write", "half_close", "close", "add", "remove", "pause 1", "resume 1", "stop 1", "lost"];
+    let callbacks = [
+        "write",
+        "half_close",
+        "close",
+        "add",
+        "remove",
+        "pause 1",
+        "resume 1",
+        "stop 1",
+        "report",
+        "lost",
+    ];
     for callback in callbacks {
         let mut reached = false;
         for (name, operation) in OPERATIONS {
@@ -181,7 +191,7 @@ fn callbacks_nest_no_deeper_however_long_the_chain() {
 #[test]
 fn when_destroy_returns_everything_was_told_even_inside_a_callback() {
     for callback in
-        ["write", "add", "remove", "pause 1", "resume 1", "stop 1", "lost", "half_close"]
+        ["write", "add", "remove", "pause 1", "resume 1", "stop 1", "report", "lost", "half_close"]
     {
         let stream = stream();
         let gone = Arc::new(AtomicBool::new(false));
@@ -196,7 +206,7 @@ fn when_destroy_returns_everything_was_told_even_inside_a_callback() {
         live(&stream, Kind::Push, true);
         assert!(gone.load(Ordering::Relaxed), "{callback} never came");
         let calls = calls(&stream);
-        let reason = if callback == "lost" { 0 } else { libc::ECANCELED };
+        let reason = if matches!(callback, "report" | "lost") { 0 } else { libc::ECANCELED };
         assert!(calls.contains(&format!("close, lost {reason} ")), "{calls}");
     }
 }
