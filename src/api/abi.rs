@@ -1,9 +1,6 @@
 //! What C sees: constants, structs and callback types. Nothing here has behaviour.
 
-#![expect(
-    non_camel_case_types,
-    reason = "the names are those of the C interface"
-)]
+#![expect(non_camel_case_types, reason = "the names are those of the C interface")]
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 
 use parking_lot::{Mutex, RwLock};
@@ -72,11 +73,7 @@ pub fn with<T>(
     body: impl FnOnce(&Arc<Watcher>) -> T,
 ) -> Outcome<T> {
     let slot = slot(handle).ok_or_else(|| failure(libc::EINVAL, "watcher"))?;
-    let watcher = slot
-        .watcher
-        .read()
-        .clone()
-        .ok_or_else(|| failure(libc::EBADF, "watcher"))?;
+    let watcher = slot.watcher.read().clone().ok_or_else(|| failure(libc::EBADF, "watcher"))?;
     watcher.usable()?;
     guarded(|| body(&watcher)).map_err(|_| {
         watcher.poison();
@@ -125,16 +122,10 @@ pub unsafe fn create(options: *const inotify_watcher_options) -> *mut inotify_wa
         Ok(watcher) => {
             let slot = {
                 let mut free = FREE.lock();
-                if free.len() > RESTING {
-                    free.pop_front()
-                } else {
-                    None
-                }
+                if free.len() > RESTING { free.pop_front() } else { None }
             };
             let slot = slot.unwrap_or_else(|| Box::leak(Box::default()));
-            let handle = std::ptr::from_ref(slot)
-                .cast_mut()
-                .cast::<inotify_watcher>();
+            let handle = std::ptr::from_ref(slot).cast_mut().cast::<inotify_watcher>();
             watcher.set_handle(handle);
             *slot.watcher.write() = Some(watcher);
             handle
@@ -149,11 +140,7 @@ pub unsafe fn create(options: *const inotify_watcher_options) -> *mut inotify_wa
 }
 
 fn limits(options: Option<inotify_watcher_options>) -> Outcome<Limits> {
-    let mut limits = Limits {
-        read_size: 65_536,
-        max_events: 4096,
-        max_scan: 1024,
-    };
+    let mut limits = Limits { read_size: 65_536, max_events: 4096, max_scan: 1024 };
     let Some(options) = options else {
         return Ok(limits);
     };
@@ -161,7 +148,7 @@ fn limits(options: Option<inotify_watcher_options>) -> Outcome<Limits> {
         return Err(failure(libc::EINVAL, "options.flags"));
     }
     let most = 16_777_216;
-    let mut set = |value: u32, least: u32, place: &mut usize, step| {
+    let set = |value: u32, least: u32, place: &mut usize, step| {
         match value {
             0 => {}
             value if (least..=most).contains(&value) => *place = value as usize,
@@ -169,24 +156,9 @@ fn limits(options: Option<inotify_watcher_options>) -> Outcome<Limits> {
         }
         Ok(())
     };
-    set(
-        options.read_size,
-        512,
-        &mut limits.read_size,
-        "options.read_size",
-    )?;
-    set(
-        options.max_events,
-        1,
-        &mut limits.max_events,
-        "options.max_events",
-    )?;
-    set(
-        options.max_scan,
-        16,
-        &mut limits.max_scan,
-        "options.max_scan",
-    )?;
+    set(options.read_size, 512, &mut limits.read_size, "options.read_size")?;
+    set(options.max_events, 1, &mut limits.max_events, "options.max_events")?;
+    set(options.max_scan, 16, &mut limits.max_scan, "options.max_scan")?;
     Ok(limits)
 }
 
@@ -195,10 +167,7 @@ pub fn destroy(handle: *mut inotify_watcher) {
     let Some(slot) = slot(handle) else { return };
     // In a forked child a thread that is no more may hold the lock for ever: then there is nobody
     // left to use the slot, either.
-    let Some(mut place) = slot
-        .watcher
-        .try_write_for(std::time::Duration::from_secs(1))
-    else {
+    let Some(mut place) = slot.watcher.try_write_for(std::time::Duration::from_secs(1)) else {
         return;
     };
     let taken = place.take();
@@ -271,10 +240,7 @@ impl<T: Zeroed> Sized for T {
         // SAFETY: at most the size of the value is copied, and all zero is a value of it; what C
         // wrote over it are integers and pointers.
         let value = unsafe {
-            value
-                .as_mut_ptr()
-                .cast::<u8>()
-                .copy_from_nonoverlapping(bytes.as_ptr(), known);
+            value.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), known);
             value.assume_init()
         };
         Ok(Some(value))
@@ -300,11 +266,7 @@ impl Input {
         }
         if bytes.len() >= libc::PATH_MAX as usize {
             let path = bytes[..64].to_vec();
-            return Err(Failure {
-                errno: Errno(libc::ENAMETOOLONG),
-                step: "path",
-                path,
-            });
+            return Err(Failure { errno: Errno(libc::ENAMETOOLONG), step: "path", path });
         }
         Ok(bytes.to_vec())
     }
@@ -320,8 +282,10 @@ pub struct User {
     ),
     /// Its data.
     pub data: *mut c_void,
-    /// Called when this is dropped.
+    /// Called when this is dropped, once the watch is made: until then the data are the caller's.
     pub release: inotify_watcher_release,
+    /// The watch is made.
+    pub made: AtomicBool,
 }
 
 // SAFETY: the pointer is only handed back to the user's functions, which the interface says are
@@ -332,7 +296,7 @@ unsafe impl Sync for User {}
 
 impl Drop for User {
     fn drop(&mut self) {
-        if let Some(release) = self.release {
+        if let (Some(release), true) = (self.release, *self.made.get_mut()) {
             // SAFETY: the user's function for the user's data, called once, here.
             unsafe { release(self.data) };
         }
@@ -371,11 +335,7 @@ impl Request {
         Ok(Self {
             mask,
             flags,
-            user: User {
-                callback,
-                data,
-                release: None,
-            },
+            user: User { callback, data, release: None, made: AtomicBool::new(false) },
             progress: None,
         })
     }
@@ -388,12 +348,8 @@ impl Request {
         // SAFETY: the caller's promise.
         let options = unsafe { Sized::read(options, "options") }?;
         let options = options.ok_or_else(|| failure(libc::EINVAL, "options"))?;
-        let mut request = Self::simple(
-            options.mask,
-            options.flags,
-            options.callback,
-            options.user_data,
-        )?;
+        let mut request =
+            Self::simple(options.mask, options.flags, options.callback, options.user_data)?;
         request.user.release = options.release;
         request.progress = options.progress;
         Ok(request)

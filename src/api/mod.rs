@@ -1,8 +1,5 @@
 //! The C interface: pointers are parsed at the door, user code is called with no lock held.
-#![expect(
-    unsafe_code,
-    reason = "raw pointers come in here, and system calls are made in `sys`"
-)]
+#![expect(unsafe_code, reason = "raw pointers come in here, and system calls are made in `sys`")]
 
 pub mod abi;
 mod door;

@@ -55,9 +55,7 @@ pub unsafe fn write(mask: u32, buffer: *mut c_char, size: usize) -> usize {
         let len = text.len().min(size - 1);
         // SAFETY: `len + 1 <= size` bytes are written, for which the caller has promised room.
         unsafe {
-            buffer
-                .cast::<u8>()
-                .copy_from_nonoverlapping(text.as_ptr(), len);
+            buffer.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), len);
             *buffer.add(len) = 0;
         }
     }

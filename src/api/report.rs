@@ -13,11 +13,7 @@ pub type Outcome<T> = Result<T, Failure>;
 
 /// A failure without a path.
 pub fn failure(errno: c_int, step: &'static str) -> Failure {
-    Failure {
-        errno: Errno(errno),
-        step,
-        path: Vec::new(),
-    }
+    Failure { errno: Errno(errno), step, path: Vec::new() }
 }
 
 struct Last {
@@ -49,12 +45,12 @@ pub fn remember(failure: &Failure) -> c_int {
         message.extend_from_slice(b": ");
     }
     message.extend_from_slice(reason.to_string().as_bytes());
-    if limit > 0 {
-        message.extend_from_slice(format!(" (the limit in force is {limit})").as_bytes());
+    if let Some((name, limit)) = limit {
+        message.extend_from_slice(format!(" ({name}, the limit in force, is {limit})").as_bytes());
     }
     let last = Last {
         errno: errno.0,
-        limit,
+        limit: limit.map_or(0, |(_, limit)| limit),
         step: c_string(*step),
         path: c_string(path.clone()),
         message: c_string(message),
@@ -87,9 +83,7 @@ unsafe fn write_front<T>(at: *mut T, size: usize, value: &T) {
     // SAFETY: both sides have at least `len` bytes, and `len >= word` was checked by the caller.
     unsafe {
         let from = std::ptr::from_ref(value).cast::<u8>().add(word);
-        at.cast::<u8>()
-            .add(word)
-            .copy_from_nonoverlapping(from, len - word);
+        at.cast::<u8>().add(word).copy_from_nonoverlapping(from, len - word);
     }
 }
 

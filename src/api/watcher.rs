@@ -28,6 +28,13 @@ struct Entry {
     alive: AtomicBool,
 }
 
+/// What only the thread that reads touches: events on their way, and how far they are delivered.
+#[derive(Default)]
+struct Reader {
+    batch: Batch,
+    at: usize,
+}
+
 /// One watcher.
 pub struct Watcher {
     handle: AtomicPtr<inotify_watcher>,
@@ -35,7 +42,8 @@ pub struct Watcher {
     fd: AtomicI32,
     engine: Mutex<Option<Engine<Kernel>>>,
     entries: RwLock<HashMap<i64, Arc<Entry>>>,
-    reader: Mutex<Batch>,
+    reader: Mutex<Reader>,
+    max_events: usize,
     reading: AtomicI32,
     closed: AtomicBool,
     poisoned: AtomicBool,
@@ -49,11 +57,8 @@ pub struct Watcher {
 impl Watcher {
     /// A watcher without watches.
     pub fn new(limits: Limits) -> Outcome<Arc<Self>> {
-        let kernel = Kernel::new().map_err(|(errno, step)| Failure {
-            errno,
-            step,
-            path: Vec::new(),
-        })?;
+        let kernel =
+            Kernel::new().map_err(|(errno, step)| Failure { errno, step, path: Vec::new() })?;
         Ok(Arc::new(Self {
             handle: AtomicPtr::new(ptr::null_mut()),
             process: sys::process_id(),
@@ -61,6 +66,7 @@ impl Watcher {
             engine: Mutex::new(Some(Engine::new(kernel, limits))),
             entries: RwLock::default(),
             reader: Mutex::default(),
+            max_events: limits.max_events,
             reading: AtomicI32::new(0),
             closed: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
@@ -107,24 +113,21 @@ impl Watcher {
 
     fn engine<T>(&self, body: impl FnOnce(&mut Engine<Kernel>) -> T) -> Outcome<T> {
         let mut engine = self.engine.lock();
-        engine
-            .as_mut()
-            .map(body)
-            .ok_or_else(|| failure(libc::EBADF, "watcher"))
+        engine.as_mut().map(body).ok_or_else(|| failure(libc::EBADF, "watcher"))
     }
 
     /// One turn.
     pub fn do_read(&self) -> Outcome<c_int> {
-        self.as_reader(|batch| self.turn(batch))
+        self.as_reader(|reader| self.turn(reader))
     }
 
     /// Turns until the barrier has come out.
     pub fn sync(&self) -> Outcome<c_int> {
-        self.as_reader(|batch| {
+        self.as_reader(|reader| {
             self.engine(Engine::begin_sync)?;
             loop {
-                self.turn(batch)?;
-                if self.engine(Engine::sync_done)? {
+                self.turn(reader)?;
+                if reader.at >= reader.batch.len() && self.engine(Engine::sync_done)? {
                     return Ok(0);
                 }
             }
@@ -132,25 +135,42 @@ impl Watcher {
     }
 
     /// Runs `body` as the one thread that reads.
-    fn as_reader(&self, body: impl FnOnce(&mut Batch) -> Outcome<c_int>) -> Outcome<c_int> {
-        let Some(mut batch) = self.reader.try_lock() else {
+    fn as_reader(&self, body: impl FnOnce(&mut Reader) -> Outcome<c_int>) -> Outcome<c_int> {
+        let Some(mut reader) = self.reader.try_lock() else {
             return Err(failure(libc::EBUSY, "reader"));
         };
         self.reading.store(sys::thread_id(), Ordering::Release);
-        let result = body(&mut batch);
+        let result = body(&mut reader);
         self.reading.store(0, Ordering::Release);
-        drop(batch);
+        drop(reader);
         if self.closed.load(Ordering::Acquire) {
             self.tear_down();
         }
         result
     }
 
-    fn turn(&self, batch: &mut Batch) -> Outcome<c_int> {
-        batch.clear();
-        let (worked, dropped) =
-            self.engine(|engine| (engine.turn(batch), engine.take_dropped()))?;
-        let delivered = self.deliver(batch);
+    fn turn(&self, reader: &mut Reader) -> Outcome<c_int> {
+        let mut worked = Ok(true);
+        if reader.at >= reader.batch.len() {
+            reader.batch.clear();
+            reader.at = 0;
+            if self.any_muted.swap(false, Ordering::AcqRel) {
+                self.muted.lock().clear();
+            }
+            worked = self.engine(|engine| engine.turn(&mut reader.batch))?;
+        }
+        let delivered = self.deliver(reader);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(failure(libc::EBADF, "watcher"));
+        }
+        // One kernel event can be several of ours: what is over the bound comes with the next call.
+        let left = reader.at < reader.batch.len();
+        let dropped = self.engine(|engine| {
+            if left {
+                engine.wake();
+            }
+            engine.take_dropped()
+        })?;
         if !dropped.is_empty() {
             let gone: Vec<_> = {
                 let mut entries = self.entries.write();
@@ -158,37 +178,26 @@ impl Watcher {
             };
             drop(gone);
         }
-        if self.any_muted.swap(false, Ordering::AcqRel) {
-            self.muted.lock().clear();
-        }
-        if self.closed.load(Ordering::Acquire) {
-            return Err(failure(libc::EBADF, "watcher"));
-        }
-        let worked = worked.map_err(|errno| Failure {
-            errno,
-            step: "read",
-            path: Vec::new(),
-        })?;
+        let worked = worked.map_err(|errno| Failure { errno, step: "read", path: Vec::new() })?;
         let delivered = c_int::try_from(delivered).unwrap_or(c_int::MAX);
-        Ok(if worked { delivered.max(1) } else { delivered })
+        Ok(if worked || left { delivered.max(1) } else { delivered })
     }
 
-    /// Calls the callbacks. No lock is held while one runs.
-    fn deliver(&self, batch: &Batch) -> usize {
+    /// Calls the callbacks, as many as one call may. No lock is held while one runs.
+    fn deliver(&self, reader: &mut Reader) -> usize {
         let handle = self.handle.load(Ordering::Relaxed);
+        let Reader { batch, at } = reader;
         let arena = batch.arena();
         let mut near: Option<(i64, Arc<Entry>)> = None;
         let mut count = 0;
-        for out in batch.events() {
+        while count < self.max_events && *at < batch.len() {
+            let out = batch.events()[*at];
+            *at += 1;
             if self.closed.load(Ordering::Acquire) {
                 break;
             }
             if near.as_ref().is_none_or(|&(id, _)| id != out.watch) {
-                near = self
-                    .entries
-                    .read()
-                    .get(&out.watch)
-                    .map(|e| (out.watch, e.clone()));
+                near = self.entries.read().get(&out.watch).map(|e| (out.watch, e.clone()));
             }
             let Some((_, entry)) = &near else { continue };
             if !entry.alive.load(Ordering::Acquire) {
@@ -201,6 +210,8 @@ impl Watcher {
                 continue;
             }
             let text: *const c_char = path.as_ptr().cast();
+            let named = out.name < out.path_len;
+            let old = if out.old_len > 0 { &arena[out.old..] } else { &[] };
             let event = inotify_watcher_event {
                 size: size_of::<inotify_watcher_event>(),
                 watch: out.watch,
@@ -210,16 +221,8 @@ impl Watcher {
                 error: out.error,
                 path: text,
                 path_len: out.path_len,
-                name: if out.name < out.path_len {
-                    text.wrapping_add(out.name)
-                } else {
-                    ptr::null()
-                },
-                old_path: if out.old_len > 0 {
-                    arena[out.old..].as_ptr().cast()
-                } else {
-                    ptr::null()
-                },
+                name: if named { text.wrapping_add(out.name) } else { ptr::null() },
+                old_path: if old.is_empty() { ptr::null() } else { old.as_ptr().cast() },
                 old_path_len: out.old_len,
             };
             // SAFETY: the user's function, for the user's data; the event and what it points to
@@ -240,81 +243,48 @@ impl Watcher {
     fn is_muted(&self, watch: i64, path: &[u8]) -> bool {
         self.muted.lock().iter().any(|(id, prefix)| {
             *id == watch
-                && path
-                    .strip_prefix(&prefix[..])
-                    .is_some_and(|rest| rest.first() == Some(&b'/'))
+                && path.strip_prefix(&prefix[..]).is_some_and(|rest| rest.first() == Some(&b'/'))
         })
     }
 
     /// Makes a watch, or changes one.
     pub fn watch(&self, path: &[u8], request: Request) -> Outcome<i64> {
-        let Request {
-            mask,
-            flags,
-            user,
-            progress,
-        } = request;
-        let at = |errno: Errno, step| Failure {
-            errno,
-            step,
-            path: path.to_vec(),
-        };
+        let Request { mask, flags, user, progress } = request;
+        let at = |errno: Errno, step| Failure { errno, step, path: path.to_vec() };
         if let Some(id) = self.same(path, &user) {
             if mask & libc::IN_MASK_CREATE != 0 {
-                forget(user);
                 return Err(at(Errno(libc::EEXIST), "watch"));
             }
             // The watch keeps the release function that it was made with.
-            forget(user);
             self.engine(|engine| engine.change_watch(id, mask, flags))?;
             return Ok(id);
         }
-        let made = sys::absolute(path)
-            .map_err(|errno| at(errno, "getcwd"))
-            .and_then(|absolute| {
-                let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-                let request = engine::Request {
-                    path: path.to_vec(),
-                    absolute,
-                    mask,
-                    flags,
-                };
-                let start = self.engine(|engine| {
-                    if mask & libc::IN_MASK_CREATE != 0 && !engine.roots(path).is_empty() {
-                        return Err(at(Errno(libc::EEXIST), "watch"));
-                    }
-                    engine.start_watch(id, request)
-                })??;
-                Ok((id, start))
-            });
-        let (id, start) = match made {
-            Ok(made) => made,
-            Err(failure) => {
-                forget(user);
-                return Err(failure);
+        // Without it the tree can be scanned now, but what comes later cannot be reached.
+        let absolute = sys::absolute(path).unwrap_or_else(|_| path.to_vec());
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let request = engine::Request { path: path.to_vec(), absolute, mask, flags };
+        let start = self.engine(|engine| {
+            if mask & libc::IN_MASK_CREATE != 0 && !engine.roots(path).is_empty() {
+                return Err(at(Errno(libc::EEXIST), "watch"));
             }
-        };
+            engine.start_watch(id, request)
+        })??;
         let data = user.data;
-        let entry = Arc::new(Entry {
-            user,
-            path: path.to_vec(),
-            alive: AtomicBool::new(true),
-        });
+        let entry = Arc::new(Entry { user, path: path.to_vec(), alive: AtomicBool::new(true) });
         let go_on = self.build(start, |directories| match progress {
             // SAFETY: the user's function for the user's data.
             Some(progress) => unsafe { progress(directories, data) == 0 },
             None => true,
         });
-        self.entries.write().insert(id, entry);
-        let made = self
-            .engine(|engine| engine.finish_watch(start, !go_on))
-            .and_then(|made| made);
-        if let Err(failure) = made {
-            let entry = self.entries.write().remove(&id);
-            if let Some(entry) = entry.and_then(Arc::into_inner) {
-                // A call that failed leaves the user data to the caller.
-                forget(entry.user);
-            }
+        // Known before it is finished: events come from then on.
+        self.entries.write().insert(id, entry.clone());
+        let made = self.engine(|engine| {
+            engine.finish_watch(start, !go_on)?;
+            entry.user.made.store(true, Ordering::Release);
+            Ok(())
+        });
+        if let Err(failure) = made.and_then(|made| made) {
+            self.entries.write().remove(&id);
             return Err(failure);
         }
         Ok(id)
@@ -370,21 +340,23 @@ impl Watcher {
                 }
             };
             let thread = sys::without_signals(|| {
-                std::thread::Builder::new()
-                    .name("rinotify".into())
-                    .spawn_scoped(scope, work)
+                std::thread::Builder::new().name("rinotify".into()).spawn_scoped(scope, work)
             });
-            if thread.is_err() {
+            let Ok(thread) = thread else {
                 // No thread to be had: on this one, then.
                 while !step(&mut None).0 {}
                 return true;
-            }
+            };
             let mut go_on = true;
             while let Ok(directories) = told.recv() {
                 if go_on && !progress(directories) {
                     go_on = false;
                     stop.store(true, Ordering::Release);
                 }
+            }
+            // Joined, not only finished: no thread outlives the call.
+            if let Err(panic) = thread.join() {
+                std::panic::resume_unwind(panic);
             }
             go_on
         })
@@ -403,21 +375,12 @@ impl Watcher {
         let excluded = self.engine(|engine| engine.exclude(path))?;
         if excluded.is_empty() {
             let path = path.to_vec();
-            return Err(Failure {
-                errno: Errno(libc::ENOENT),
-                step: "ignore",
-                path,
-            });
+            return Err(Failure { errno: Errno(libc::ENOENT), step: "ignore", path });
         }
-        let end = path
-            .iter()
-            .rposition(|&b| b != b'/')
-            .map_or(0, |last| last + 1);
+        let end = path.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
         let prefix = path[..end].to_vec();
         if self.reading.load(Ordering::Acquire) != 0 {
-            self.muted
-                .lock()
-                .extend(excluded.into_iter().map(|id| (id, prefix.clone())));
+            self.muted.lock().extend(excluded.into_iter().map(|id| (id, prefix.clone())));
             self.any_muted.store(true, Ordering::Release);
         }
         self.free_memory()?;
@@ -426,11 +389,7 @@ impl Watcher {
 
     /// Ends one watch.
     pub fn ignore_watch(&self, id: i64) -> Outcome<c_int> {
-        if self.end(id)? {
-            Ok(0)
-        } else {
-            Err(failure(libc::ENOENT, "ignore_watch"))
-        }
+        if self.end(id)? { Ok(0) } else { Err(failure(libc::ENOENT, "ignore_watch")) }
     }
 
     fn end(&self, id: i64) -> Outcome<bool> {
@@ -521,9 +480,4 @@ impl Watcher {
         }
         drop(entries);
     }
-}
-
-/// The user's data stay with the caller: no release.
-fn forget(mut user: User) {
-    user.release = None;
 }

@@ -25,6 +25,15 @@ enum Seen<T> {
     End,
 }
 
+/// What stood at the target of a rename.
+enum Stood {
+    Nothing,
+    /// A directory, watched.
+    Watched(i32),
+    /// Something that has no wd, or nothing.
+    Perhaps,
+}
+
 impl<W: World> Engine<W> {
     /// Looks at the events behind `after` until something is decided, reading on as far as the
     /// queue goes. When the queue is empty, whatever is still under way at `dir` is waited for;
@@ -88,11 +97,7 @@ impl<W: World> Engine<W> {
                 return Seen::Yes(*raw);
             }
             let settled = raw.wd == wd && raw.mask & (IN_MOVE_SELF | IN_IGNORED) != 0;
-            if settled || raw.mask & IN_Q_OVERFLOW != 0 {
-                Seen::No
-            } else {
-                Seen::End
-            }
+            if settled || raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
         })
     }
 
@@ -127,10 +132,10 @@ impl<W: World> Engine<W> {
         if !self.goes_back(to, &next, held) {
             return None;
         }
-        let exchanged = if raw.mask & IN_ISDIR != 0 {
-            self.directory_stayed(to, &next, target.get(), held)
-        } else {
-            self.file_stayed(to, &next, target.get())
+        let exchanged = match self.stood(to, raw, target.get()) {
+            Stood::Nothing => false,
+            Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
+            Stood::Perhaps => self.still_there(to, &next, target.get()),
         };
         exchanged.then_some(next)
     }
@@ -145,13 +150,25 @@ impl<W: World> Engine<W> {
                 let back = raw.wd == wd && engine.input.name(raw) == name.get();
                 return if back { Seen::Yes(()) } else { Seen::No };
             }
-            if raw.mask & IN_Q_OVERFLOW != 0 {
-                Seen::No
-            } else {
-                Seen::End
-            }
+            if raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
         })
         .is_some()
+    }
+
+    /// What stood at the target before.
+    fn stood(&self, to: NodeId, raw: &Raw, name: &[u8]) -> Stood {
+        if raw.mask & IN_ISDIR == 0 {
+            return Stood::Perhaps;
+        }
+        match self.tree.child(to, name) {
+            Some(child) if self.tree.has(child, Flags::TOMB) => Stood::Nothing,
+            Some(child) if !self.certain(child) || self.tree.node(child).wd == 0 => Stood::Perhaps,
+            Some(child) => Stood::Watched(self.tree.node(child).wd),
+            // Every directory has a node, from its first event on; unless a listing has not come
+            // to it yet.
+            None if self.tree.has(to, Flags::LISTING) => Stood::Perhaps,
+            None => Stood::Nothing,
+        }
     }
 
     /// Which directory moved away from the target: the one that stood there (an exchange), or the
@@ -160,43 +177,25 @@ impl<W: World> Engine<W> {
         &mut self,
         to: NodeId,
         next: &Raw,
-        name: &[u8],
+        stood: i32,
         held: Option<&Held>,
     ) -> bool {
-        let Some(stood) = self.tree.child(to, name) else {
-            return false;
-        };
-        if !self.tree.has(stood, Flags::DIR) || self.tree.has(stood, Flags::TOMB) {
-            return false;
-        }
-        let stood = self.tree.node(stood).wd;
-        if stood == 0 {
-            return false;
-        }
         let came = held.map_or(NONE, |held| held.node);
-        let came = if came == NONE {
-            0
-        } else {
-            self.tree.node(came).wd
-        };
+        let came = if came == NONE { 0 } else { self.tree.node(came).wd };
         self.look(to, next.next, |_, raw| {
             if raw.wd == stood && raw.mask & IN_MOVE_SELF != 0 {
                 return Seen::Yes(());
             }
             let replaced = raw.wd == stood && raw.mask & (IN_DELETE_SELF | IN_IGNORED) != 0;
             let again = came != 0 && raw.wd == came && raw.mask & IN_MOVE_SELF != 0;
-            if replaced || again || raw.mask & IN_Q_OVERFLOW != 0 {
-                Seen::No
-            } else {
-                Seen::End
-            }
+            if replaced || again || raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
         })
         .is_some()
     }
 
-    /// The same for files, which have no wd: only a look decides whether the target still exists;
+    /// The same for what has no wd, files above all: only a look decides whether the target still exists;
     /// what the queue holds about it since then counts more.
-    fn file_stayed(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
+    fn still_there(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
         let there = match self.open_dir(to) {
             Ok(at) => {
                 let (_, dir) = &self.open[at];
@@ -212,20 +211,37 @@ impl<W: World> Engine<W> {
                 _ => break,
             }
         }
-        let first = self
-            .input
-            .from(next.next)
-            .find(|raw| raw.wd == next.wd && self.input.name(raw) == name);
+        self.stayed(next, name, there).unwrap_or_else(|| {
+            self.rechecks.push((to, name.to_vec()));
+            false
+        })
+    }
+
+    /// Did the entry stay when `next` took something of its name away? What is said of the name
+    /// next decides, and a look if nothing is. `None`: neither is to be had.
+    fn stayed(&self, next: &Raw, name: &[u8], there: Option<bool>) -> Option<bool> {
+        let of_dir = |after: usize| self.input.from(after).filter(|raw| raw.wd == next.wd);
+        let first = of_dir(next.next).find(|raw| self.input.name(raw) == name);
         match first {
             // It came to be: it was not there.
-            Some(raw) if raw.mask & IN_CREATE != 0 => false,
-            // Whatever was there, this stands there now.
-            Some(raw) if raw.mask & IN_MOVED_TO != 0 => false,
-            Some(_) => true,
-            None => there.unwrap_or_else(|| {
-                self.rechecks.push((to, name.to_vec()));
-                false
-            }),
+            Some(raw) if raw.mask & IN_CREATE != 0 => Some(false),
+            Some(raw) if raw.mask & IN_MOVED_TO != 0 => {
+                // Perhaps an exchange again, for which it must have been there; or else it is
+                // replaced, and whether there was something no longer matters.
+                let again = of_dir(raw.next).find(|raw| raw.mask & DIRENT != 0);
+                let again = again.filter(|again| {
+                    again.mask & IN_MOVED_FROM != 0
+                        && again.cookie != raw.cookie
+                        && self.input.name(again) == name
+                });
+                match again {
+                    Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
+                    Some(again) => self.stayed(&again, name, there),
+                    None => Some(false),
+                }
+            }
+            Some(_) => Some(true),
+            None => there,
         }
     }
 }

@@ -12,6 +12,8 @@ use libc::{
     IN_MOVED_TO, IN_ONESHOT, IN_Q_OVERFLOW, IN_UNMOUNT,
 };
 
+/// What opening, listing and closing a directory causes.
+const LOOKED: u32 = libc::IN_OPEN | libc::IN_ACCESS | libc::IN_CLOSE_NOWRITE;
 /// Most first halves kept for entries whose second half may never come.
 const HELD: usize = 1024;
 
@@ -66,6 +68,7 @@ impl<W: World> Engine<W> {
                 self.stale = true;
                 let entry = raw.mask & DIRENT != 0;
                 let short = raw.name_len > 0
+                    && (raw.mask & LOOKED == 0 || raw.mask & IN_ISDIR == 0)
                     && !self.tree.flags(node).intersects(Flags::UNSETTLED)
                     && raw.mask & MOVE == 0
                     && !(entry && (raw.mask & IN_ISDIR != 0 || !self.held.is_empty()));
@@ -204,11 +207,7 @@ impl<W: World> Engine<W> {
                 (path, len, if root { len } else { len - own })
             }
         };
-        let (old, old_len, _) = if old.is_empty() {
-            (0, 0, 0)
-        } else {
-            batch.put_path(old, None)
-        };
+        let (old, old_len, _) = if old.is_empty() { (0, 0, 0) } else { batch.put_path(old, None) };
         batch.push(Out {
             watch: watch.id,
             mask,
@@ -292,8 +291,15 @@ impl<W: World> Engine<W> {
         if self.live(number, node) {
             self.announce(batch, node);
         }
+        if raw.mask & LOOKED != 0 && self.looked(node, raw, name) {
+            return;
+        }
         if raw.name_len == 0 {
             self.own_event(batch, number, node, raw);
+            return;
+        }
+        let ahead = raw.mask & MOVE != 0 && self.told_ahead(raw.cookie, raw.mask & MOVE, number);
+        if ahead {
             return;
         }
         if raw.mask & DIRENT != 0 {
@@ -301,19 +307,13 @@ impl<W: World> Engine<W> {
         }
         let name = name.get();
         if raw.mask & IN_MOVED_FROM != 0 {
-            if !self.told_ahead(raw.cookie, IN_MOVED_FROM, number) {
-                let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
-                self.place(batch, raw.next, held);
-            }
+            let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
+            self.place(batch, raw.next, held);
         } else if raw.mask & IN_MOVED_TO != 0 {
-            if !self.told_ahead(raw.cookie, IN_MOVED_TO, number) {
-                let at = self
-                    .held
-                    .iter()
-                    .position(|held| held.cookie == raw.cookie && held.watch == number);
-                let held = at.map(|at| self.held.remove(at));
-                self.arrive(batch, number, node, raw, name, held);
-            }
+            let at =
+                self.held.iter().position(|held| held.cookie == raw.cookie && held.watch == number);
+            let held = at.map(|at| self.held.remove(at));
+            self.arrive(batch, number, node, raw, name, held);
         } else if raw.mask & IN_CREATE != 0 {
             self.created(batch, number, node, raw, name);
         } else if raw.mask & IN_DELETE != 0 {
@@ -326,6 +326,20 @@ impl<W: World> Engine<W> {
                 self.note_silently(number, node, name, raw.mask);
             }
         }
+    }
+
+    /// Was it the library that looked into a directory? While its window is open it did; that
+    /// nobody else did at the same time cannot be known.
+    fn looked(&self, node: NodeId, raw: &Raw, name: &Name) -> bool {
+        let about = if raw.name_len == 0 {
+            Some(node)
+        } else if raw.mask & IN_ISDIR != 0 {
+            self.tree.child(node, name.get())
+        } else {
+            None
+        };
+        let scanning = Flags::CLAIM | Flags::LISTING | Flags::WINDOW | Flags::TASK;
+        about.is_some_and(|about| self.tree.flags(about).intersects(scanning))
     }
 
     /// Tells what the way to a node has that was not told yet; an event of the node shows that all
@@ -356,20 +370,8 @@ impl<W: World> Engine<W> {
         self.tree.clear(node, Flags::PENDING);
         let parent = self.tree.node(node).parent;
         let name = Name::new(self.tree.name(node));
-        let is_dir = if self.tree.has(node, Flags::DIR) {
-            IN_ISDIR
-        } else {
-            0
-        };
-        self.tell(
-            batch,
-            parent,
-            Some(name.get()),
-            IN_CREATE | is_dir,
-            0,
-            SYNTHETIC,
-            &[],
-        );
+        let is_dir = if self.tree.has(node, Flags::DIR) { IN_ISDIR } else { 0 };
+        self.tell(batch, parent, Some(name.get()), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
     }
 
     /// The child of this name and kind. One of another kind is knowledge from a listing that the
@@ -396,15 +398,7 @@ impl<W: World> Engine<W> {
             None if !self.tree.has(node, Flags::NOTING) => {}
             None => {
                 let is_dir = mask & IN_ISDIR;
-                self.tell(
-                    batch,
-                    node,
-                    Some(name),
-                    IN_CREATE | is_dir,
-                    0,
-                    SYNTHETIC,
-                    &[],
-                );
+                self.tell(batch, node, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
                 self.appear(number, node, name, is_dir != 0, true);
             }
         }
@@ -419,28 +413,14 @@ impl<W: World> Engine<W> {
     fn created(&mut self, batch: &mut Batch, number: u32, node: NodeId, raw: &Raw, name: &[u8]) {
         let live = self.live(number, node);
         if live {
-            let told = self.tree.child(node, name).filter(|&child| {
-                !self
-                    .tree
-                    .flags(child)
-                    .intersects(Flags::PENDING | Flags::TOMB)
-            });
+            let told = self
+                .tree
+                .child(node, name)
+                .filter(|&child| !self.tree.flags(child).intersects(Flags::PENDING | Flags::TOMB));
             if let Some(child) = told {
                 // Its end was lost; the consumer must not see it come twice.
-                let is_dir = if self.tree.has(child, Flags::DIR) {
-                    IN_ISDIR
-                } else {
-                    0
-                };
-                self.tell(
-                    batch,
-                    node,
-                    Some(name),
-                    IN_DELETE | is_dir,
-                    0,
-                    SYNTHETIC,
-                    &[],
-                );
+                let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
+                self.tell(batch, node, Some(name), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
                 self.drop_child(child);
             }
         }
@@ -464,10 +444,7 @@ impl<W: World> Engine<W> {
         let follow = is_dir && flags.contains(WatchFlags::AUTO_ADD);
         let mut child = self.tree.child(parent, name);
         if let Some(old) = child {
-            let unknown = self
-                .tree
-                .flags(old)
-                .intersects(Flags::PENDING | Flags::TOMB);
+            let unknown = self.tree.flags(old).intersects(Flags::PENDING | Flags::TOMB);
             if !unknown || self.tree.has(old, Flags::DIR) != is_dir {
                 self.drop_child(old);
                 child = None;
@@ -506,11 +483,8 @@ impl<W: World> Engine<W> {
             self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
         }
         if let Some(child) = child {
-            let flags = self.tree.flags(child);
-            let certain = !flags.contains(Flags::DORMANT)
-                && (!flags.contains(Flags::CLAIM) || flags.contains(Flags::PROVEN));
             let wd = self.tree.node(child).wd;
-            if certain && wd != 0 {
+            if self.certain(child) && wd != 0 {
                 // The kernel drops the watch by itself.
                 if self.wds.remove(&mut self.tree, child) {
                     self.wds.bury(wd);
@@ -534,18 +508,17 @@ impl<W: World> Engine<W> {
             Some(child) if self.tree.has(child, Flags::PENDING) => self.tell_pending(batch, child),
             None if self.tree.has(node, Flags::NOTING) => {
                 let is_dir = mask & IN_ISDIR;
-                self.tell(
-                    batch,
-                    node,
-                    Some(name),
-                    IN_CREATE | is_dir,
-                    0,
-                    SYNTHETIC,
-                    &[],
-                );
+                self.tell(batch, node, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
             }
             _ => {}
         }
+    }
+
+    /// Its wd is the one of this entry, as of this place in the queue.
+    pub(super) fn certain(&self, node: NodeId) -> bool {
+        let flags = self.tree.flags(node);
+        !flags.contains(Flags::DORMANT)
+            && (!flags.contains(Flags::CLAIM) || flags.contains(Flags::PROVEN))
     }
 
     /// A listing under way must not bring the name back.
@@ -588,10 +561,8 @@ impl<W: World> Engine<W> {
             }
         }
         if let Some(child) = child {
-            let flags = self.tree.flags(child);
-            let certain = !flags.contains(Flags::DORMANT)
-                && (!flags.contains(Flags::CLAIM) || flags.contains(Flags::PROVEN));
-            if live && certain && self.tree.node(child).wd != 0 {
+            let ours = self.tree.node(child).wd != 0 || self.tree.has(child, Flags::EXCLUDED);
+            if live && self.certain(child) && ours {
                 self.unsettle(child);
                 self.tree.detach(child);
                 self.forget_near();
@@ -618,7 +589,11 @@ impl<W: World> Engine<W> {
             }
             return;
         }
-        let wd = self.tree.node(held.node).wd;
+        // An ignored directory has no wd; its destination counts all the same.
+        let wd = match self.tree.node(held.node).wd {
+            0 => i32::MIN,
+            wd => wd,
+        };
         if let Some(to) = self.destination(held.from, after, held.cookie, wd) {
             let number = held.watch;
             let mut nodes = Vec::new();
@@ -660,15 +635,7 @@ impl<W: World> Engine<W> {
             if self.live(held.watch, parent) {
                 self.announce(batch, parent);
                 let mask = IN_MOVED_TO | IN_ISDIR;
-                self.tell(
-                    batch,
-                    parent,
-                    Some(name.get()),
-                    mask,
-                    held.cookie,
-                    SYNTHETIC,
-                    &held.old,
-                );
+                self.tell(batch, parent, Some(name.get()), mask, held.cookie, SYNTHETIC, &held.old);
                 self.put_node(held.node, parent, name.get());
                 return;
             }
@@ -706,10 +673,7 @@ impl<W: World> Engine<W> {
         let other = self.exchanged(to, raw, name, held.as_ref());
         let other = other.map(|from| {
             self.done.push((from.cookie, IN_MOVED_FROM, number));
-            (
-                from.next,
-                self.take(batch, number, to, name, from.mask, from.cookie),
-            )
+            (from.next, self.take(batch, number, to, name, from.mask, from.cookie))
         });
         self.put(batch, number, to, raw, name, held);
         if let Some((after, other)) = other {
@@ -769,16 +733,12 @@ impl<W: World> Engine<W> {
     /// (fs/namei.c, vfs_rename).
     fn expire(&mut self, node: NodeId, cookie: u32) {
         if !self.held.is_empty() {
-            self.held
-                .retain(|held| held.from != node || held.cookie == cookie);
+            self.held.retain(|held| held.from != node || held.cookie == cookie);
         }
     }
 
     fn told_ahead(&mut self, cookie: u32, kind: u32, number: u32) -> bool {
-        let at = self
-            .done
-            .iter()
-            .position(|&done| done == (cookie, kind, number));
+        let at = self.done.iter().position(|&done| done == (cookie, kind, number));
         at.map(|at| self.done.swap_remove(at)).is_some()
     }
 

@@ -32,12 +32,7 @@ pub struct WatchStart {
 impl<W: World> Engine<W> {
     /// Makes a watch: its root is watched when this returns, what is below is for `build`.
     pub fn start_watch(&mut self, id: i64, request: Request) -> Result<WatchStart, Failure> {
-        let Request {
-            path,
-            absolute,
-            mask,
-            flags,
-        } = request;
+        let Request { path, absolute, mask, flags } = request;
         let number = match self.watches.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
@@ -51,11 +46,12 @@ impl<W: World> Engine<W> {
             step: "watch",
             path: Vec::new(),
         })?;
-        let watch = Watch {
+        let mut watch = Watch {
             id,
             root: NONE,
             path,
             absolute,
+            identity: None,
             mask,
             flags,
             building: true,
@@ -63,9 +59,8 @@ impl<W: World> Engine<W> {
             directories: 0,
             failure: None,
             limit_told: false,
-            end_told: false,
         };
-        let (dir, wd) = self.watch_root(&watch)?;
+        let (dir, wd) = self.watch_root(&mut watch)?;
         let noting = flags.contains(WatchFlags::EMIT_EXISTING) && dir.is_some();
         let root = self.tree.add_root(number, Flags::DIR);
         if noting {
@@ -82,34 +77,32 @@ impl<W: World> Engine<W> {
         self.tag += 1;
         let list = noting || flags.contains(WatchFlags::RECURSIVE);
         match dir {
-            Some(dir) if list && self.listing.is_none() => self.begin_listing(root, tag, dir),
-            Some(_) if list => self.push_task_tagged(root, tag),
+            Some(dir) if list => {
+                self.keep(root, dir);
+                self.push_task_tagged(root, tag);
+            }
             _ => self.push_window(root, tag),
         }
         Ok(WatchStart { number, tag })
     }
 
-    /// Opened first, if it is a directory that will be listed, so that what is listed is what is
-    /// watched.
-    fn watch_root(&mut self, watch: &Watch) -> Result<(Option<W::Dir>, i32), Failure> {
+    /// Reached first, if it is a directory that will be listed, so that what is listed is what is
+    /// watched. By the path as it was spelled: the absolute one may lead through a directory that
+    /// this process may not search.
+    fn watch_root(&mut self, watch: &mut Watch) -> Result<(Option<W::Dir>, i32), Failure> {
+        let path = watch.path.clone();
         let fail = |step| {
-            move |errno| Failure {
-                errno,
-                step,
-                path: watch.path.clone(),
-            }
+            let path = path.clone();
+            move |errno| Failure { errno, step, path }
         };
         let modifiers = watch.mask & (IN_DONT_FOLLOW | IN_ONLYDIR);
-        let deep = watch.deep() || watch.flags.contains(WatchFlags::EMIT_EXISTING);
-        if deep {
+        if watch.deep() || watch.flags.contains(WatchFlags::EMIT_EXISTING) {
             let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
-            match self.world.open(&watch.absolute, nofollow) {
+            match self.world.open(&path, nofollow) {
                 Ok(dir) => {
                     let mask = watch.root_mask() | IN_EXCL_UNLINK | IN_MASK_ADD;
-                    let wd = self
-                        .world
-                        .add(&dir, b".", mask)
-                        .map_err(fail("inotify_add_watch"))?;
+                    let wd = self.world.add(&dir, b".", mask).map_err(fail("inotify_add_watch"))?;
+                    watch.identity = self.world.identity(&dir).ok();
                     return Ok((Some(dir), wd));
                 }
                 // Only EMIT_EXISTING: a file has nothing to emit but is no error.
@@ -118,18 +111,13 @@ impl<W: World> Engine<W> {
             }
         }
         let mask = watch.root_mask() | modifiers | IN_MASK_ADD;
-        let wd = self
-            .world
-            .add_path(&watch.absolute, mask)
-            .map_err(fail("inotify_add_watch"))?;
+        let wd = self.world.add_path(&path, mask).map_err(fail("inotify_add_watch"))?;
         Ok((None, wd))
     }
 
     /// Scans on. True when the tree is watched.
     pub fn build(&mut self, start: WatchStart, budget: usize) -> bool {
-        let failed = self
-            .watch(start.number)
-            .is_none_or(|watch| watch.failure.is_some());
+        let failed = self.watch(start.number).is_none_or(|watch| watch.failure.is_some());
         if failed || !self.building(start) {
             return true;
         }
@@ -144,18 +132,13 @@ impl<W: World> Engine<W> {
 
     /// Directories watched so far.
     pub fn progress(&self, start: WatchStart) -> u64 {
-        self.watch(start.number)
-            .map_or(0, |watch| watch.directories)
+        self.watch(start.number).map_or(0, |watch| watch.directories)
     }
 
     /// The watch is made, or has failed and is gone.
     pub fn finish_watch(&mut self, start: WatchStart, give_up: bool) -> Result<(), Failure> {
         let Some(watch) = self.watch_mut(start.number) else {
-            return Err(Failure {
-                errno: Errno(libc::EBADF),
-                step: "watch",
-                path: Vec::new(),
-            });
+            return Err(Failure { errno: Errno(libc::EBADF), step: "watch", path: Vec::new() });
         };
         let failure = watch.failure.take().or_else(|| {
             give_up.then(|| Failure {
@@ -167,6 +150,7 @@ impl<W: World> Engine<W> {
         if let Some(failure) = failure {
             self.end_watch(start.number);
             while self.doom(4096) {}
+            self.purge();
             return Err(failure);
         }
         watch.building = false;
@@ -185,11 +169,7 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch_mut(number) else {
             return;
         };
-        let new = if mask & IN_MASK_ADD != 0 {
-            mask | (watch.mask & EVENTS)
-        } else {
-            mask
-        };
+        let new = if mask & IN_MASK_ADD != 0 { mask | (watch.mask & EVENTS) } else { mask };
         let before = (watch.root_mask(), watch.inner_mask(), watch.flags);
         watch.mask = new;
         watch.flags = flags;
@@ -197,15 +177,26 @@ impl<W: World> Engine<W> {
         let (root, path) = (watch.root, watch.absolute.clone());
         if before.0 != after.0 {
             let mask = after.0 | (new & IN_DONT_FOLLOW);
-            self.remask(root, |engine, bits| {
-                engine.world.add_path(&path, mask | bits)
-            });
+            self.remask(root, |engine, bits| engine.world.add_path(&path, mask | bits));
+        }
+        if !after.2.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD) {
+            while self.tree.node(root).first != NONE {
+                let child = self.tree.node(root).first;
+                self.drop_child(child);
+            }
         }
         let deeper = after.2.difference(before.2).contains(WatchFlags::RECURSIVE);
         if before.1 != after.1 {
             self.remask_below(root, after.1);
         }
         if deeper {
+            if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
+                let identity = self.world.identity(&dir).ok();
+                if let Some(watch) = self.watch_mut(number) {
+                    watch.identity = identity;
+                }
+                self.keep(root, dir);
+            }
             self.push_task(root);
             while self.tree.has(root, Flags::TASK) || self.listing.is_some() {
                 self.scan(4096);
@@ -310,9 +301,8 @@ impl<W: World> Engine<W> {
                 continue;
             }
             let names = rest.split(|&b| b == b'/').filter(|name| !name.is_empty());
-            let node = names
-                .into_iter()
-                .try_fold(watch.root, |node, name| self.tree.child(node, name));
+            let node =
+                names.into_iter().try_fold(watch.root, |node, name| self.tree.child(node, name));
             if let Some(node) = node {
                 if self.tree.node(node).wd != 0 && node != watch.root {
                     found.push(node);
@@ -369,14 +359,74 @@ impl<W: World> Engine<W> {
         had
     }
 
+    /// Takes the wd from a node: from the kernel, too, if nobody else has it, else the kernel is to
+    /// be asked for less.
+    pub(super) fn release_wd(&mut self, node: NodeId) {
+        let wd = self.tree.node(node).wd;
+        if wd == 0 {
+            return;
+        }
+        if self.wds.remove(&mut self.tree, node) {
+            self.world.remove(wd);
+        } else {
+            self.wide.push(wd);
+        }
+    }
+
+    /// Asks the kernel for no more than the watches that are left want, where one has ended.
+    pub(super) fn narrow(&mut self, budget: &mut usize) {
+        while *budget > 0 {
+            let Some(wd) = self.wide.pop() else { break };
+            *budget = budget.saturating_sub(8);
+            let mut nodes = Vec::new();
+            self.wds.all(&self.tree, wd, &mut nodes);
+            let mut mask = 0;
+            for &node in &nodes {
+                let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+                    continue;
+                };
+                let root = self.tree.has(node, Flags::ROOT);
+                mask |= if root { watch.root_mask() } else { watch.inner_mask() };
+            }
+            for &node in &nodes {
+                if mask != 0 && self.narrow_at(node, mask) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The same by way of one node. What cannot be reached stays wide, which costs, but tells
+    /// nobody more than was asked for.
+    fn narrow_at(&mut self, node: NodeId, mask: u32) -> bool {
+        let wd = self.tree.node(node).wd;
+        if let Ok(at) = self.open_dir(node) {
+            let (_, dir) = &self.open[at];
+            return self.world.add(dir, b".", mask) == Ok(wd);
+        }
+        let root = self.tree.has(node, Flags::ROOT);
+        let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+            return false;
+        };
+        if !root || watch.identity.is_some() {
+            return false;
+        }
+        let (path, follow) = (watch.absolute.clone(), watch.mask & IN_DONT_FOLLOW);
+        match self.world.add_path(&path, mask | follow | IN_MASK_ADD) {
+            Ok(is) if is == wd => self.world.add_path(&path, mask | follow) == Ok(wd),
+            Ok(other) => {
+                self.refuse(other);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Frees a node without children.
     pub(super) fn free_node(&mut self, node: NodeId) {
         self.unsettle(node);
         self.stop_listing(node);
-        let wd = self.tree.node(node).wd;
-        if wd != 0 && self.wds.remove(&mut self.tree, node) {
-            self.world.remove(wd);
-        }
+        self.release_wd(node);
         self.uncovered.remove(&node);
         self.open.retain(|&(open, _)| open != node);
         self.rechecks.retain(|&(dir, _)| dir != node);
@@ -435,14 +485,7 @@ impl<W: World> Engine<W> {
             + usize::from(self.listing.is_some())
             + self.unsealed.len()
             + self.windows.len();
-        [
-            self.by_id.len(),
-            self.wds.len(),
-            self.tree.len(),
-            pending,
-            memory,
-        ]
-        .map(|n| n as u64)
+        [self.by_id.len(), self.wds.len(), self.tree.len(), pending, memory].map(|n| n as u64)
     }
 
     /// Every watchpoint: watch, wd, mask, path.
@@ -466,11 +509,7 @@ impl<W: World> Engine<W> {
                 let wd = self.tree.node(node).wd;
                 if wd != 0 {
                     let root = node == watch.root;
-                    let mask = if root {
-                        watch.root_mask()
-                    } else {
-                        watch.inner_mask()
-                    };
+                    let mask = if root { watch.root_mask() } else { watch.inner_mask() };
                     all.push((watch.id, wd, mask, path));
                 }
             }
@@ -481,9 +520,6 @@ impl<W: World> Engine<W> {
 
 /// A path without trailing slashes.
 fn trim(path: &[u8]) -> &[u8] {
-    let end = path
-        .iter()
-        .rposition(|&b| b != b'/')
-        .map_or(1, |last| last + 1);
+    let end = path.iter().rposition(|&b| b != b'/').map_or(1, |last| last + 1);
     &path[..end.min(path.len())]
 }

@@ -33,12 +33,7 @@ pub struct Input {
 impl Input {
     /// Reads `read_size` bytes at a time.
     pub fn new(read_size: usize) -> Self {
-        Self {
-            bytes: vec![0; read_size],
-            at: 0,
-            end: 0,
-            read_size,
-        }
+        Self { bytes: vec![0; read_size], at: 0, end: 0, read_size }
     }
 
     /// Nothing left to use.
@@ -166,18 +161,8 @@ mod tests {
         bytes.extend(raw(4, 5, 6, b"", 0));
         bytes.extend(raw(7, 8, 9, b"full", 0));
         let input = filled(&bytes);
-        let all: Vec<_> = input
-            .from(0)
-            .map(|e| (e.wd, input.name(&e).to_vec()))
-            .collect();
-        assert_eq!(
-            all,
-            [
-                (1, b"abc".to_vec()),
-                (4, b"".to_vec()),
-                (7, b"full".to_vec())
-            ]
-        );
+        let all: Vec<_> = input.from(0).map(|e| (e.wd, input.name(&e).to_vec())).collect();
+        assert_eq!(all, [(1, b"abc".to_vec()), (4, b"".to_vec()), (7, b"full".to_vec())]);
     }
 
     #[test]

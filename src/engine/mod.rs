@@ -80,6 +80,8 @@ pub struct Engine<W: World> {
     open: Vec<(NodeId, W::Dir)>,
     uncovered: HashMap<NodeId, Errno>,
     rechecks: Vec<(NodeId, Vec<u8>)>,
+    // wds that fewer watches share than before.
+    wide: Vec<i32>,
     max_wd: i32,
     young_from: i32,
     stale: bool,
@@ -141,6 +143,7 @@ impl<W: World> Engine<W> {
             open: Vec::new(),
             uncovered: HashMap::new(),
             rechecks: Vec::new(),
+            wide: Vec::new(),
             max_wd: 0,
             young_from: 1,
             stale: false,
@@ -233,11 +236,9 @@ impl<W: World> Engine<W> {
             || !self.unsealed.is_empty()
             || self.next_notice().is_some()
             || !self.doomed.is_empty()
+            || !self.wide.is_empty()
             || (self.stale && !self.blocked.is_empty())
-            || self
-                .windows
-                .front()
-                .is_some_and(|window| window.seq <= self.seen)
+            || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
 
     /// Makes the descriptor readable, if nothing else does.
@@ -274,9 +275,7 @@ impl<W: World> Engine<W> {
 
     /// The path of a node, in the spelling of its watch.
     fn path_of(&mut self, number: u32, node: NodeId) -> Vec<u8> {
-        let mut path = self
-            .watch(number)
-            .map_or_else(Vec::new, |watch| watch.path.clone());
+        let mut path = self.watch(number).map_or_else(Vec::new, |watch| watch.path.clone());
         let mut below = std::mem::take(&mut self.scratch);
         self.tree.relative(node, &mut below);
         if !below.is_empty() {
@@ -291,18 +290,9 @@ impl<W: World> Engine<W> {
 
     /// Is there anything that stems from before a barrier?
     fn pending_before(&self, tag: u32) -> bool {
-        self.open_tasks
-            .first_key_value()
-            .is_some_and(|(&first, _)| first <= tag)
-            || self
-                .unsealed
-                .iter()
-                .chain(&self.windows)
-                .any(|window| window.tag <= tag)
-            || self
-                .settling
-                .as_ref()
-                .is_some_and(|settling| settling.tag <= tag)
+        self.open_tasks.first_key_value().is_some_and(|(&first, _)| first <= tag)
+            || self.unsealed.iter().chain(&self.windows).any(|window| window.tag <= tag)
+            || self.settling.as_ref().is_some_and(|settling| settling.tag <= tag)
             || !self.notices.is_empty()
     }
 
@@ -342,7 +332,4 @@ impl<W: World> Engine<W> {
     }
 }
 
-const _: () = assert!(
-    size_of::<tree::Node>() == 28,
-    "the memory figures rest on it"
-);
+const _: () = assert!(size_of::<tree::Node>() == 28, "the memory figures rest on it");

@@ -14,10 +14,7 @@ pub struct Names {
 
 impl Default for Names {
     fn default() -> Self {
-        Self {
-            bytes: Vec::new(),
-            free: [NONE; CLASSES],
-        }
+        Self { bytes: Vec::new(), free: [NONE; CLASSES] }
     }
 }
 

@@ -9,7 +9,7 @@ use super::world::World;
 use super::{Engine, Notice, mask};
 use crate::sys::{Errno, Kind};
 
-use libc::{IN_DELETE_SELF, IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
+use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
 
 /// Open directories kept while there is something to scan.
 const OPEN: usize = 24;
@@ -17,6 +17,8 @@ const OPEN: usize = 24;
 const CLAIM_COST: usize = 4;
 /// How often a directory that cannot be reached is tried again while nothing happens.
 const TRIES: u16 = 3;
+/// How often at all: looking for a directory can itself put events into the queue.
+const ROUNDS: u16 = 500;
 
 /// A directory to be watched or listed.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,7 @@ pub(super) struct Task {
     pub(super) node: NodeId,
     pub(super) tag: u32,
     tries: u16,
+    rounds: u16,
 }
 
 /// A directory that is being listed.
@@ -44,11 +47,7 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::TASK) {
             self.tree.set(node, Flags::TASK);
             self.count_task(tag, true);
-            self.tasks.push_back(Task {
-                node,
-                tag,
-                tries: 0,
-            });
+            self.tasks.push_back(Task { node, tag, tries: 0, rounds: 0 });
         }
     }
 
@@ -74,12 +73,14 @@ impl<W: World> Engine<W> {
                 break;
             }
         }
+        let narrowed = !self.wide.is_empty();
+        self.narrow(&mut left);
         if self.tasks.is_empty() && self.listing.is_none() {
             // An open directory would keep a deleted one alive, and its file system busy.
             self.open.clear();
         }
         self.seal();
-        !idle
+        !idle || narrowed
     }
 
     /// A task, a listing of this tag begins or ends.
@@ -100,6 +101,30 @@ impl<W: World> Engine<W> {
         for task in self.blocked.drain(..) {
             self.tasks.push_back(task);
         }
+    }
+
+    /// Forgets tasks and windows of nodes that are gone.
+    pub(super) fn purge(&mut self) {
+        let mut left = std::mem::take(&mut self.tasks);
+        left.extend(self.blocked.drain(..));
+        for task in left {
+            if self.tree.has(task.node, Flags::DEAD) {
+                self.count_task(task.tag, false);
+                self.tree.unlist(task.node, Flags::TASK);
+            } else {
+                self.tasks.push_back(task);
+            }
+        }
+        let tree = &mut self.tree;
+        let mut keep = |window: &super::Window| {
+            let dead = tree.has(window.node, Flags::DEAD);
+            if dead {
+                tree.unlist(window.node, Flags::WINDOW);
+            }
+            !dead
+        };
+        self.windows.retain(&mut keep);
+        self.unsealed.retain(&mut keep);
     }
 
     fn run(&mut self, task: Task) {
@@ -130,19 +155,22 @@ impl<W: World> Engine<W> {
         let own = |errno| (errno, false);
         let wanted = self.wanted(number, node);
         let dir = if self.tree.node(node).parent == NONE {
-            self.open_root(number).map_err(own)?
+            let at = self.open_dir(node).map_err(own)?;
+            let (_, root) = &self.open[at];
+            self.world.open_to_list(root, b".").map_err(own)?
         } else {
             let parent = self.tree.node(node).parent;
             let at = self.open_dir(parent).map_err(reach)?;
             let name = Name::new(self.tree.name(node));
             let unwatched = self.tree.node(node).wd == 0;
-            if unwatched && !self.tree.has(node, Flags::NOTING) {
-                if !self.claim_by_name(number, at, node, tag).map_err(own)? {
-                    return Ok(());
-                }
+            if unwatched
+                && !self.tree.has(node, Flags::NOTING)
+                && !self.claim_by_name(number, at, node, tag).map_err(own)?
+            {
+                return Ok(());
             }
             let (_, parent) = &self.open[at];
-            self.world.open_below(parent, name.get()).map_err(own)?
+            self.world.open_to_list(parent, name.get()).map_err(own)?
         };
         let wd = self.world.add(&dir, b".", wanted).map_err(own)?;
         if self.tree.node(node).wd == 0 {
@@ -168,12 +196,7 @@ impl<W: World> Engine<W> {
         self.tree.set(node, Flags::LISTING);
         self.count_task(tag, true);
         self.list_buffer.clear();
-        self.listing = Some(Listing {
-            node,
-            tag,
-            dir,
-            more: true,
-        });
+        self.listing = Some(Listing { node, tag, dir, more: true });
     }
 
     /// A directory that is being listed goes.
@@ -255,11 +278,7 @@ impl<W: World> Engine<W> {
         if parent == NONE {
             // A root is what its path led to when it was watched: nothing to be settled but events
             // of another watch's past.
-            flags = if others.is_empty() {
-                Flags::empty()
-            } else {
-                Flags::CLAIM | Flags::DORMANT
-            };
+            flags = if others.is_empty() { Flags::empty() } else { Flags::CLAIM | Flags::DORMANT };
         } else if unlisted {
             flags |= Flags::UNLISTED;
         } else if dormant {
@@ -292,15 +311,8 @@ impl<W: World> Engine<W> {
 
     /// Takes the wd from a node, and from the kernel if nobody else has it.
     pub(super) fn unwatch(&mut self, node: NodeId) {
-        let wd = self.tree.node(node).wd;
-        if wd == 0 {
-            return;
-        }
-        if self.wds.remove(&mut self.tree, node) {
-            self.world.remove(wd);
-        }
-        self.tree
-            .clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+        self.release_wd(node);
+        self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
     }
 
     fn open_root(&mut self, number: u32) -> Result<W::Dir, Errno> {
@@ -308,11 +320,18 @@ impl<W: World> Engine<W> {
             return Err(Errno(libc::ENOENT));
         };
         let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
+        let identity = watch.identity;
         let path = watch.absolute.clone();
-        self.world.open(&path, nofollow)
+        let dir = self.world.open(&path, nofollow)?;
+        // As long as it is watched, its inode number is nobody else's.
+        if identity.is_some() && self.world.identity(&dir).ok() == identity {
+            Ok(dir)
+        } else {
+            Err(Errno(libc::ESTALE))
+        }
     }
 
-    /// Opens the directory of a watched node; returns its place in `open`. It is certainly that
+    /// Reaches the directory of a watched node; returns its place in `open`. It is certainly that
     /// one: adding to its watch again gives the same wd.
     pub(super) fn open_dir(&mut self, node: NodeId) -> Result<usize, Errno> {
         let mut anchor = node;
@@ -335,7 +354,6 @@ impl<W: World> Engine<W> {
             None => {
                 let number = self.watch_of(anchor).ok_or(Errno(libc::ENOENT))?;
                 let dir = self.open_root(number)?;
-                self.verify(&dir, self.tree.node(anchor).wd, IN_DELETE_SELF)?;
                 self.keep(anchor, dir)
             }
         };
@@ -351,13 +369,13 @@ impl<W: World> Engine<W> {
         }
         let (_, from) = &self.open[start];
         let dir = self.world.open_below(from, &path)?;
-        self.verify(&dir, wd, IN_MOVE_SELF)?;
+        self.verify(&dir, wd)?;
         Ok(self.keep(node, dir))
     }
 
     /// Is this open directory the one of the wd? Asked by adding a bit that its watch has already.
-    fn verify(&mut self, dir: &W::Dir, wd: i32, bit: u32) -> Result<(), Errno> {
-        let is = self.world.add(dir, b".", bit | IN_MASK_ADD | IN_ONLYDIR)?;
+    fn verify(&mut self, dir: &W::Dir, wd: i32) -> Result<(), Errno> {
+        let is = self.world.add(dir, b".", IN_MOVE_SELF | IN_MASK_ADD | IN_ONLYDIR)?;
         if is == wd {
             return Ok(());
         }
@@ -365,7 +383,7 @@ impl<W: World> Engine<W> {
         Err(Errno(libc::ESTALE))
     }
 
-    fn keep(&mut self, node: NodeId, dir: W::Dir) -> usize {
+    pub(super) fn keep(&mut self, node: NodeId, dir: W::Dir) -> usize {
         if self.open.len() >= OPEN {
             self.open.remove(0);
         }
@@ -417,7 +435,12 @@ impl<W: World> Engine<W> {
         self.tree.clear(node, Flags::LISTING);
         self.count_task(listing.tag, false);
         self.push_window(node, listing.tag);
-        self.keep(node, listing.dir);
+        if !self.tasks.is_empty() {
+            // For the subdirectories. Not the one that was listed: closing that one is an event.
+            if let Ok(dir) = self.world.open_below(&listing.dir, b".") {
+                self.keep(node, dir);
+            }
+        }
     }
 
     /// A listing has this entry.
@@ -469,11 +492,7 @@ impl<W: World> Engine<W> {
                 }
             }
             Err(errno) => {
-                let task = Task {
-                    node,
-                    tag: listing.tag,
-                    tries: 0,
-                };
+                let task = Task { node, tag: listing.tag, tries: 0, rounds: 0 };
                 self.scan_failed(number, task, (errno, false));
             }
         }
@@ -483,11 +502,7 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::TASK) {
             self.tree.set(node, Flags::TASK);
             self.count_task(tag, true);
-            self.tasks.push_front(Task {
-                node,
-                tag,
-                tries: 0,
-            });
+            self.tasks.push_front(Task { node, tag, tries: 0, rounds: 0 });
         }
     }
 
@@ -509,10 +524,7 @@ impl<W: World> Engine<W> {
     /// reached.
     fn scan_failed(&mut self, number: u32, mut task: Task, (errno, reach): (Errno, bool)) {
         let node = task.node;
-        let gone = matches!(
-            errno.0,
-            libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE
-        );
+        let gone = matches!(errno.0, libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE);
         if reach && gone {
             // A directory above has moved; the queue will say where, unless it has said all.
             let quiet = self.input.is_empty() && self.world.queued() == 0;
@@ -520,7 +532,9 @@ impl<W: World> Engine<W> {
                 task.tries += 1;
                 self.world.give_way();
             }
-            if task.tries < TRIES || !self.lost(node) {
+            task.rounds += 1;
+            let hopeless = task.rounds > ROUNDS;
+            if !hopeless && (task.tries < TRIES || !self.lost(node)) {
                 self.tree.set(node, Flags::TASK);
                 self.count_task(task.tag, true);
                 self.blocked.push(task);
@@ -563,10 +577,7 @@ impl<W: World> Engine<W> {
         }
         let path = self.path_of(number, node);
         let name_len = self.tree.name(node).len();
-        let limit = matches!(
-            errno.0,
-            libc::ENOSPC | libc::ENOMEM | libc::EMFILE | libc::ENFILE
-        );
+        let limit = matches!(errno.0, libc::ENOSPC | libc::ENOMEM | libc::EMFILE | libc::ENFILE);
         let Some(watch) = self.watch_mut(number) else {
             return;
         };
@@ -603,11 +614,18 @@ impl<W: World> Engine<W> {
             match self.open_dir(dir) {
                 Ok(at) => {
                     let (_, open) = &self.open[at];
-                    let there = self.world.kind_of(open, &name) == Ok(Kind::Other);
-                    if there && self.tree.child(dir, &name).is_none() {
+                    let kind = self.world.kind_of(open, &name);
+                    let (Ok(kind), None) = (kind, self.tree.child(dir, &name)) else {
+                        continue;
+                    };
+                    if kind == Kind::Directory {
+                        let flags = Flags::DIR | Flags::PENDING | Flags::NOTING;
+                        let node = self.tree.add(dir, &name, flags);
+                        self.push_task(node);
+                    } else {
                         self.tree.add(dir, &name, Flags::PENDING);
-                        self.push_window(dir, self.tag);
                     }
+                    self.push_window(dir, self.tag);
                 }
                 Err(_) => self.rechecks.push((dir, name)),
             }

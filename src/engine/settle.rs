@@ -87,8 +87,7 @@ impl<W: World> Engine<W> {
             return;
         }
         let was = self.tree.flags(node);
-        self.tree
-            .clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+        self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
         if was.contains(Flags::PENDING) {
             self.announce(batch, node);
         }
@@ -100,11 +99,7 @@ impl<W: World> Engine<W> {
         }
         if was.contains(Flags::NOTING) || self.tree.node(node).first != NONE {
             let next = self.tree.node(node).first;
-            self.settling = Some(Settling {
-                node,
-                next,
-                tag: window.tag,
-            });
+            self.settling = Some(Settling { node, next, tag: window.tag });
         }
     }
 

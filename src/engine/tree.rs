@@ -262,9 +262,7 @@ impl Tree {
     /// Takes a node, with all below it, out of the tree.
     pub fn detach(&mut self, id: NodeId) {
         self.unindex(id);
-        let Node {
-            parent, next, prev, ..
-        } = *self.node(id);
+        let Node { parent, next, prev, .. } = *self.node(id);
         if prev == NONE {
             self.node_mut(parent).first = next;
         } else {
@@ -279,11 +277,7 @@ impl Tree {
 
     /// Puts a node that was taken out into a directory, under a name.
     pub fn attach(&mut self, id: NodeId, parent: NodeId, name: &[u8]) {
-        let Node {
-            name: place,
-            name_len,
-            ..
-        } = *self.node(id);
+        let Node { name: place, name_len, .. } = *self.node(id);
         if self.names.get(place, name_len) != name {
             self.names.remove(place, name_len);
             let (place, name_len) = self.names.add(name);
@@ -334,23 +328,14 @@ impl Tree {
         for chunk in &mut chunks {
             let mut word = [0; 8];
             word.copy_from_slice(chunk);
-            state = fold(
-                state ^ u64::from_ne_bytes(word),
-                self.seed ^ 0xa076_1d64_78bd_642f,
-            );
+            state = fold(state ^ u64::from_ne_bytes(word), self.seed ^ 0xa076_1d64_78bd_642f);
         }
         let rest = chunks.remainder();
         let mut word = [0; 8];
         word[..rest.len()].copy_from_slice(rest);
         state ^= (name.len() as u64) << 56;
-        let all = fold(
-            state ^ u64::from_ne_bytes(word),
-            self.seed ^ 0xe703_7ed1_a0b4_28db,
-        );
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "any bits of a hash will do"
-        )]
+        let all = fold(state ^ u64::from_ne_bytes(word), self.seed ^ 0xe703_7ed1_a0b4_28db);
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
         let hash = all as usize;
         hash
     }
@@ -434,10 +419,7 @@ impl Tree {
             let seed = self.seed;
             // Nodes that a list still has must keep their place.
             if self.nodes.iter().all(|node| node.flags == Flags::DEAD) {
-                *self = Self {
-                    seed,
-                    ..Self::default()
-                };
+                *self = Self { seed, ..Self::default() };
             }
         }
     }
@@ -495,9 +477,8 @@ mod tests {
         let mut tree = Tree::default();
         let root = tree.add_root(0, Flags::DIR);
         let name = |i: u32| format!("name{i}").into_bytes();
-        let mut ids: Vec<_> = (0..2000)
-            .map(|i| Some(tree.add(root, &name(i), Flags::DIR)))
-            .collect();
+        let mut ids: Vec<_> =
+            (0..2000).map(|i| Some(tree.add(root, &name(i), Flags::DIR))).collect();
         for i in (0..2000).step_by(3) {
             let id = ids[i as usize].take().unwrap();
             tree.detach(id);

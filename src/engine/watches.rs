@@ -40,6 +40,8 @@ pub struct Watch {
     pub path: Vec<u8>,
     /// The same from "/" on, to get there later.
     pub absolute: Vec<u8>,
+    /// Device and inode number of the root, if it is a directory that is scanned.
+    pub identity: Option<(u64, u64)>,
     /// The caller's mask, event bits and the others.
     pub mask: u32,
     /// The caller's flags.
@@ -54,15 +56,12 @@ pub struct Watch {
     pub failure: Option<Failure>,
     /// The limit of watches was reached and told; not told again before it was possible to add one.
     pub limit_told: bool,
-    /// IN_DELETE_SELF or IN_UNMOUNT of the root was told.
-    pub end_told: bool,
 }
 
 impl Watch {
     /// Directories below the root are followed.
     pub fn deep(&self) -> bool {
-        self.flags
-            .intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD)
+        self.flags.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD)
     }
 
     /// What the kernel is asked for at a directory below the root. MOVE_SELF settles the pairing of
@@ -92,10 +91,6 @@ impl Watch {
     }
 
     fn modifiers(&self) -> u32 {
-        if self.deep() {
-            libc::IN_EXCL_UNLINK
-        } else {
-            self.mask & libc::IN_EXCL_UNLINK
-        }
+        if self.deep() { libc::IN_EXCL_UNLINK } else { self.mask & libc::IN_EXCL_UNLINK }
     }
 }

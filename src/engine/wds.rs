@@ -177,9 +177,8 @@ mod tests {
         let mut tree = Tree::default();
         let mut wds = Wds::default();
         let root = tree.add_root(0, Flags::DIR);
-        let ids: Vec<_> = (1..3000)
-            .map(|i| (i, tree.add(root, format!("{i}").as_bytes(), Flags::DIR)))
-            .collect();
+        let ids: Vec<_> =
+            (1..3000).map(|i| (i, tree.add(root, format!("{i}").as_bytes(), Flags::DIR))).collect();
         for &(wd, id) in &ids {
             wds.add(&mut tree, wd * 7, id);
         }

@@ -23,10 +23,14 @@ pub trait World {
     fn add(&mut self, dir: &Self::Dir, name: &[u8], mask: u32) -> Result<i32, Errno>;
     /// inotify_rm_watch(2); a wd that the kernel has dropped is no error.
     fn remove(&mut self, wd: i32);
-    /// Opens a directory by path.
+    /// Reaches a directory by path.
     fn open(&mut self, path: &[u8], nofollow: bool) -> Result<Self::Dir, Errno>;
-    /// Opens a directory below another, following no link.
+    /// Reaches a directory below another, following no link.
     fn open_below(&mut self, dir: &Self::Dir, path: &[u8]) -> Result<Self::Dir, Errno>;
+    /// Opens an entry, or "." itself, to list it.
+    fn open_to_list(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
+    /// Device and inode number.
+    fn identity(&mut self, dir: &Self::Dir) -> Result<(u64, u64), Errno>;
     /// Reads on in a directory; false at its end.
     fn list(&mut self, dir: &Self::Dir, buffer: &mut ListBuffer) -> Result<bool, Errno>;
     /// Waits for operations under way on the directory's entries.
@@ -43,7 +47,6 @@ pub trait World {
 pub struct Kernel {
     inotify: Inotify,
     poker: Poker,
-    scratch: ListBuffer,
     /// Set while a thread of the library's own runs the engine.
     pub cwd: Option<OwnCwd>,
 }
@@ -53,12 +56,7 @@ impl Kernel {
     pub fn new() -> Result<Self, (Errno, &'static str)> {
         let inotify = Inotify::new().map_err(|errno| (errno, "inotify_init1"))?;
         let poker = Poker::new(&inotify).map_err(|errno| (errno, "memfd_create"))?;
-        Ok(Self {
-            inotify,
-            poker,
-            scratch: ListBuffer::default(),
-            cwd: None,
-        })
+        Ok(Self { inotify, poker, cwd: None })
     }
 
     /// The descriptor to poll.
@@ -119,12 +117,20 @@ impl World for Kernel {
         dir.open_below(path)
     }
 
+    fn open_to_list(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {
+        dir.open_to_list(name)
+    }
+
+    fn identity(&mut self, dir: &Dir) -> Result<(u64, u64), Errno> {
+        dir.identity()
+    }
+
     fn list(&mut self, dir: &Dir, buffer: &mut ListBuffer) -> Result<bool, Errno> {
         dir.list(buffer)
     }
 
     fn settle(&mut self, dir: &Dir) {
-        dir.settle(&mut self.scratch);
+        dir.settle();
     }
 
     fn links_of(&mut self, dir: &Dir, name: &[u8]) -> Result<u64, Errno> {

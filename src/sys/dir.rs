@@ -35,11 +35,7 @@ pub struct ListBuffer {
 
 impl Default for ListBuffer {
     fn default() -> Self {
-        Self {
-            bytes: vec![0; 32 * 1024],
-            at: 0,
-            end: 0,
-        }
+        Self { bytes: vec![0; 32 * 1024], at: 0, end: 0 }
     }
 }
 
@@ -74,17 +70,17 @@ impl AsRawFd for Dir {
     }
 }
 
-const OPEN: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+/// To list it. Whoever watches for IN_OPEN sees this.
+const LIST: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NONBLOCK;
+/// To reach it: no event, and search permission is enough.
+const REACH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 
 impl Dir {
     /// Takes a descriptor that a system call of this file has just returned.
     fn own(fd: RawFd) -> Self {
         // SAFETY: the descriptor is fresh and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Self {
-            fd,
-            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-        }
+        Self { fd, serial: SERIAL.fetch_add(1, Ordering::Relaxed) }
     }
 
     /// A number of this opening, never used again.
@@ -104,10 +100,10 @@ impl Dir {
         }
     }
 
-    /// Opens a directory by path, of any length, following links (unless the last component is
+    /// Reaches a directory by path, of any length, following links (unless the last component is
     /// one and `nofollow` is set).
     pub fn open(path: &[u8], nofollow: bool) -> Result<Self, Errno> {
-        let last = OPEN | if nofollow { libc::O_NOFOLLOW } else { 0 };
+        let last = REACH | if nofollow { libc::O_NOFOLLOW } else { 0 };
         if path.len() <= CHUNK {
             return Self::open_at(libc::AT_FDCWD, &cstring(path)?, last);
         }
@@ -116,16 +112,21 @@ impl Dir {
         while !rest.is_empty() {
             let (head, tail) = chunk(rest);
             let at = dir.as_ref().map_or(libc::AT_FDCWD, Self::as_raw_fd);
-            let flags = if tail.is_empty() { last } else { OPEN };
+            let flags = if tail.is_empty() { last } else { REACH };
             dir = Some(Self::open_at(at, &cstring(head)?, flags)?);
             rest = tail;
         }
         dir.ok_or(Errno(libc::ENOENT))
     }
 
-    /// Opens one entry of the directory, which must itself be a directory.
-    pub fn open_child(&self, name: &[u8]) -> Result<Self, Errno> {
-        Self::open_at(self.as_raw_fd(), &cstring(name)?, OPEN | libc::O_NOFOLLOW)
+    /// Opens a directory to list it: an entry of this one, or "." for this one itself.
+    pub fn open_to_list(&self, name: &[u8]) -> Result<Self, Errno> {
+        Self::open_at(self.as_raw_fd(), &cstring(name)?, LIST | libc::O_NOFOLLOW)
+    }
+
+    /// Reaches one entry of the directory, which must itself be a directory.
+    fn reach_child(&self, name: &[u8]) -> Result<Self, Errno> {
+        Self::open_at(self.as_raw_fd(), &cstring(name)?, REACH | libc::O_NOFOLLOW)
     }
 
     /// Opens a directory below, of any depth, by a way that no symbolic link is part of. openat2(2)
@@ -150,7 +151,7 @@ impl Dir {
         let path = cstring(path)?;
         // SAFETY: all zero is a valid open_how.
         let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-        how.flags = u64::from((OPEN | libc::O_NOFOLLOW).cast_unsigned());
+        how.flags = u64::from((REACH | libc::O_NOFOLLOW).cast_unsigned());
         how.resolve =
             libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
         // EAGAIN: a rename elsewhere raced with the walk; try again, a bounded number of times.
@@ -179,7 +180,7 @@ impl Dir {
     fn open_stepwise(&self, path: &[u8]) -> Result<Self, Errno> {
         let mut dir: Option<Self> = None;
         for name in path.split(|&b| b == b'/').filter(|name| !name.is_empty()) {
-            dir = Some(dir.as_ref().unwrap_or(self).open_child(name)?);
+            dir = Some(dir.as_ref().unwrap_or(self).reach_child(name)?);
         }
         dir.ok_or(Errno(libc::EINVAL))
     }
@@ -206,14 +207,18 @@ impl Dir {
         }
     }
 
-    /// Waits until no operation on this directory's entries is under way: listing takes the same
-    /// lock that creating, removing and renaming hold until they have told of it (fs/readdir.c,
-    /// iterate_dir; fs/namei.c).
-    pub fn settle(&self, buffer: &mut ListBuffer) {
-        buffer.clear();
-        // What it lists does not matter, nor does a failure: the lock was taken.
-        let _ = self.list(buffer);
-        buffer.clear();
+    /// Waits until no operation on this directory's entries is under way: looking up a name that
+    /// is in no cache takes the lock that creating, removing and renaming hold until they have told
+    /// of it (fs/namei.c, lookup_slow and vfs_rename).
+    pub fn settle(&self) {
+        let name = format!(".rinotify-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
+        // That there is no such name is what makes it wait.
+        let _ = self.kind_of(name.as_bytes());
+    }
+
+    /// Device and inode number of the directory itself.
+    pub fn identity(&self) -> Result<(u64, u64), Errno> {
+        self.stat(b"").map(|stat| (stat.st_dev, stat.st_ino))
     }
 
     /// Number of hard links of an entry that is a directory; 2 means that it has no subdirectory,
@@ -242,7 +247,7 @@ impl Dir {
                 self.as_raw_fd(),
                 path.as_ptr().cast(),
                 stat.as_mut_ptr(),
-                libc::AT_SYMLINK_NOFOLLOW,
+                libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH,
             ))?;
             Ok(stat.assume_init())
         }
@@ -269,11 +274,7 @@ impl ListBuffer {
             let name_at = start..start + len;
             let dots = matches!(&self.bytes[name_at.clone()], b"." | b"..");
             if !dots {
-                return Some(Entry {
-                    name: &self.bytes[name_at],
-                    kind,
-                    inode,
-                });
+                return Some(Entry { name: &self.bytes[name_at], kind, inode });
             }
         }
     }

@@ -99,10 +99,7 @@ impl Poker {
     /// Makes and watches the files.
     pub fn new(inotify: &Inotify) -> Result<Self, Errno> {
         let files = [Self::file()?, Self::file()?];
-        let mut poker = Self {
-            files,
-            wds: [-1; 2],
-        };
+        let mut poker = Self { files, wds: [-1; 2] };
         poker.watch(inotify)?;
         Ok(poker)
     }

@@ -1,9 +1,6 @@
 //! The kernel and nothing of ours: every system call of the library, each turned into a `Result`
 //! in one place.
-#![expect(
-    unsafe_code,
-    reason = "system calls are made here and in the C layer, nowhere else"
-)]
+#![expect(unsafe_code, reason = "system calls are made here and in the C layer, nowhere else")]
 
 mod cwd;
 mod dir;
@@ -29,11 +26,7 @@ impl Errno {
 
 /// Turns a system call's -1 into its errno.
 fn check(result: c_int) -> Result<c_int, Errno> {
-    if result < 0 {
-        Err(Errno::last())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(Errno::last()) } else { Ok(result) }
 }
 
 /// The same for calls that return a size.
@@ -53,26 +46,30 @@ pub fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
-/// The limit that an error of inotify or of opening files is about, if it can be read.
-pub fn limit_in_force(errno: Errno, step: &str) -> u64 {
-    let file = match (errno.0, step) {
-        (libc::ENOSPC, _) => "/proc/sys/fs/inotify/max_user_watches",
-        (libc::EMFILE, "inotify_init1") => "/proc/sys/fs/inotify/max_user_instances",
-        (libc::ENFILE, _) => "/proc/sys/fs/file-max",
-        (libc::EMFILE, _) => return open_files_limit(),
-        _ => return 0,
+/// The limit that an error of inotify or of opening files is about, with its name, if it can be
+/// read. A user namespace can have lower ones of its own.
+pub fn limit_in_force(errno: Errno, step: &str) -> Option<(&'static str, u64)> {
+    let lower = |name, files: [&str; 2]| {
+        let read = |file| std::fs::read_to_string(file).ok()?.trim().parse::<u64>().ok();
+        files.into_iter().filter_map(read).min().map(|limit| (name, limit))
     };
-    std::fs::read_to_string(file)
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
+    match (errno.0, step) {
+        (libc::ENOSPC, "inotify_add_watch") => lower(
+            "max_user_watches",
+            ["/proc/sys/fs/inotify/max_user_watches", "/proc/sys/user/max_inotify_watches"],
+        ),
+        (libc::EMFILE, "inotify_init1") => lower(
+            "max_user_instances",
+            ["/proc/sys/fs/inotify/max_user_instances", "/proc/sys/user/max_inotify_instances"],
+        ),
+        (libc::EMFILE, _) => Some(("RLIMIT_NOFILE", open_files_limit())),
+        (libc::ENFILE, _) => lower("file-max", ["/proc/sys/fs/file-max", "/proc/sys/fs/file-max"]),
+        _ => None,
+    }
 }
 
 fn open_files_limit() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid out parameter.
     match check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }) {
         Ok(_) => limit.rlim_cur,
