@@ -13,13 +13,15 @@ use super::reactor_abi::inotify_watcher_producer;
 use super::stream_abi::*;
 use super::stream_door::{self as door, Handle};
 use super::stream_program::{Producer, Program};
-use crate::stream::{Kind, json};
+use crate::stream::{Kind, Stream, json};
 use crate::sys::Errno;
 
 /// Room for a usual line; a longer one is formatted twice, the first time.
 const USUAL_LINE: usize = 1024;
 /// More room than this is not kept from one event to the next.
 const KEPT_LINE: usize = 64 * 1024;
+/// How often a formatter may ask for more room for one event.
+const TRIES: usize = 4;
 
 /// Writes an event as one line of JSON: an object and a newline. Counts as snprintf(3) does: at most
 /// `size` bytes are written, a NUL included, and the length needed without it is returned. `buffer`
@@ -194,18 +196,15 @@ unsafe fn deliver(handle: &Handle, event: *const inotify_watcher_event) {
         stream.check()?;
         let mut line = take(&mut *handle.scratch.lock());
         // SAFETY: the caller's promise.
-        let written = unsafe { format(stream.outside(), event, &mut line) }
+        let written = unsafe { format(stream, event, &mut line) }
             .and_then(|len| stream.write([&line[..len]]));
         if line.len() <= KEPT_LINE {
             *handle.scratch.lock() = line;
         }
-        match written {
-            Err(Errno(reason @ (libc::ENOBUFS | libc::ENOMEM | libc::EINVAL))) => {
-                stream.abort(reason);
-                Err(Errno(reason))
-            }
-            written => written,
+        if let Err(Errno(reason @ (libc::ENOBUFS | libc::ENOMEM | libc::EINVAL))) = written {
+            stream.abort(reason);
         }
+        written
     });
 }
 
@@ -214,25 +213,31 @@ unsafe fn deliver(handle: &Handle, event: *const inotify_watcher_event) {
 /// # Safety
 /// `event` is what a callback gets.
 unsafe fn format(
-    program: &Program,
+    stream: &Stream<Program>,
     event: *const inotify_watcher_event,
     line: &mut Vec<u8>,
 ) -> Result<usize, Errno> {
+    let program = stream.outside();
     grow(line, USUAL_LINE)?;
-    loop {
+    for _ in 0..TRIES {
         let (buffer, size) = (line.as_mut_ptr().cast(), line.len());
         let needed = match program.formatter() {
-            // SAFETY: the program's function, for an event and a buffer that live until it returns.
-            Some(formatter) => unsafe { formatter(event, buffer, size, program.user_data()) },
-            // SAFETY: as above.
+            Some(formatter) => {
+                // SAFETY: the program's function, for an event and a buffer that live until it
+                // returns.
+                let call = || unsafe { formatter(event, buffer, size, program.user_data()) };
+                stream.callback(call)?
+            }
+            // SAFETY: an event and a buffer, as above.
             None => unsafe { inotify_watcher_format_json(event, buffer, size) },
         };
-        match needed {
-            usize::MAX => return Err(Errno(libc::EINVAL)),
-            needed if needed < size => return Ok(needed),
-            needed => grow(line, needed + 1)?,
+        if needed < size {
+            return Ok(needed);
         }
+        grow(line, needed.checked_add(1).ok_or(Errno(libc::EINVAL))?)?;
     }
+    // It never gets enough.
+    Err(Errno(libc::EINVAL))
 }
 
 /// At least `len` bytes, all of them initialised.

@@ -34,6 +34,8 @@ pub struct Machine<P> {
     /// A pause is being said: what is written meanwhile does not call for another.
     pausing: bool,
     lent: bool,
+    /// Callbacks that run beside the steps.
+    guests: usize,
     blocked: bool,
     has_reactor: bool,
     unpollable: bool,
@@ -61,6 +63,7 @@ impl<P: Copy> Machine<P> {
             stopped: VecDeque::new(),
             pausing: false,
             lent: false,
+            guests: 0,
             blocked: false,
             has_reactor,
             unpollable: false,
@@ -230,9 +233,22 @@ impl<P: Copy> Machine<P> {
         }
     }
 
-    /// The write that is under way does not use the descriptor any more.
+    /// A callback begins that the last step has to wait for. Refused once the connection is lost.
+    pub fn enter(&mut self) -> Result<(), Errno> {
+        self.check()?;
+        self.guests += 1;
+        Ok(())
+    }
+
+    /// It has returned.
+    pub fn leave(&mut self) {
+        self.guests = self.guests.saturating_sub(1);
+    }
+
+    /// Neither the write nor the callbacks that are under way are to be waited for.
     pub fn forsake(&mut self) {
         self.lent = false;
+        self.guests = 0;
     }
 
     fn after_write(&mut self) {
@@ -372,7 +388,7 @@ impl<P: Copy> Machine<P> {
             self.added = false;
             return Some(Step::RemoveWriter);
         }
-        let lent = self.lent;
+        let (lent, guests) = (self.lent, self.guests);
         let loss = self.loss.as_mut()?;
         if !loss.closed {
             // Whoever is writing closes it when he is done: the number must not be used again.
@@ -383,7 +399,7 @@ impl<P: Copy> Machine<P> {
             loss.reported = true;
             return Some(Step::Report { reason: loss.reason, unsent: loss.unsent });
         }
-        if !loss.told {
+        if !loss.told && guests == 0 {
             loss.told = true;
             return Some(Step::Lost { reason: loss.reason });
         }

@@ -78,6 +78,8 @@ struct State<P> {
     running: Option<Running>,
     /// The thread that writes.
     writing: Option<i32>,
+    /// The threads that are inside a callback which runs beside the others.
+    guests: Vec<i32>,
     /// Producer functions called so far.
     calls: u64,
     destroyed: bool,
@@ -107,7 +109,14 @@ impl<O: Outside> Stream<O> {
     /// A connected stream.
     pub fn new(outside: O, limits: Limits, has_reactor: bool) -> Self {
         let machine = Machine::new(limits, has_reactor);
-        let state = State { machine, running: None, writing: None, calls: 0, destroyed: false };
+        let state = State {
+            machine,
+            running: None,
+            writing: None,
+            guests: Vec::new(),
+            calls: 0,
+            destroyed: false,
+        };
         Self { outside, state: Mutex::new(state), returned: Condvar::new() }
     }
 
@@ -226,6 +235,30 @@ impl<O: Outside> Stream<O> {
         found
     }
 
+    /// Runs a callback that may run beside the others, and that the end of the stream waits for.
+    pub fn callback<T>(&self, body: impl FnOnce() -> T) -> Result<T, Errno> {
+        let me = thread_id();
+        let leave = || {
+            let mut state = self.state.lock();
+            if let Some(place) = state.guests.iter().position(|guest| *guest == me) {
+                state.guests.swap_remove(place);
+            }
+            state.machine.leave();
+            state
+        };
+        let mut state = self.state.lock();
+        state.machine.enter()?;
+        state.guests.push(me);
+        drop(state);
+        let free = OnPanic(|| drop(leave()), &self.returned);
+        let result = body();
+        forget(free);
+        let state = leave();
+        self.returned.notify_all();
+        drop(self.carry_out(state));
+        Ok(result)
+    }
+
     /// Ends the connection if it is not lost yet. When it returns, no callback of the stream will
     /// run again; none runs, except further down the stack of this thread.
     pub fn destroy(&self) {
@@ -236,12 +269,12 @@ impl<O: Outside> Stream<O> {
         let me = thread_id();
         while state.running.is_some_and(|running| running.thread != me)
             || state.writing.is_some_and(|thread| thread != me)
+            || state.guests.iter().any(|guest| *guest != me)
         {
             self.returned.wait(&mut state);
         }
-        if state.writing.is_some() {
-            state.machine.forsake();
-        }
+        // What is left are callers further up the stack.
+        state.machine.forsake();
         // Inside a callback of our own the rest cannot wait for its return: then the program's data
         // may be gone.
         let running = state.running.take();

@@ -125,3 +125,41 @@ fn after_destroying_nothing_is_called() {
         assert!(calls.split("lost").nth(1).is_some_and(|after| !after.contains(',')), "{calls}");
     }
 }
+
+#[test]
+fn the_end_waits_for_a_callback_that_runs_beside_the_others() {
+    for round in 0..300 {
+        let stream = stream();
+        let gone = Arc::new(AtomicBool::new(false));
+        let hook = gone.clone();
+        on(&stream, move |call, _| {
+            if call.starts_with("lost") {
+                hook.store(true, SeqCst);
+            }
+        });
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let callback = || {
+                        assert!(!gone.load(SeqCst), "called after the end");
+                        thread::yield_now();
+                        assert!(!gone.load(SeqCst), "ended while in use");
+                    };
+                    while stream.callback(callback).is_ok() {}
+                });
+            }
+            scope.spawn(|| {
+                for _ in 0..round % 10 {
+                    thread::yield_now();
+                }
+                if round % 2 == 0 {
+                    stream.abort(5);
+                } else {
+                    stream.destroy();
+                    assert!(gone.load(SeqCst));
+                }
+            });
+        });
+        assert!(gone.load(SeqCst));
+    }
+}
