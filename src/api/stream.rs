@@ -254,7 +254,7 @@ pub unsafe extern "C" fn inotify_watcher_stream_abort(
 /// no more.
 ///
 /// Returns 0, or -EBUSY (there is one already), -EPIPE (the writing half is closed), -EBADF (the
-/// connection is lost, and stop_producing was called), -EINVAL (NULL, another `streaming`, a function
+/// connection is lost or the stream destroyed, and stop_producing was called), -EINVAL (NULL, another `streaming`, a function
 /// missing), -E2BIG, -ENOTRECOVERABLE. Any thread. Since 0.1.
 ///
 /// # Safety
@@ -268,10 +268,7 @@ pub unsafe extern "C" fn inotify_watcher_stream_register_producer(
 ) -> c_int {
     // SAFETY: the caller's promise about `producer`.
     let producer = unsafe { door::producer(producer, streaming) };
-    door::int(stream, "register_producer", |s| {
-        let (producer, kind) = producer?;
-        s.register_producer(producer, kind).map(|()| 0)
-    })
+    door::register(stream, "register_producer", producer)
 }
 
 /// Forgets the producer, without a word to it: one that is paused stays so. If the end was asked for

@@ -152,15 +152,11 @@ fn make(fd: c_int, asked: Asked) -> Outcome<*mut inotify_watcher_stream> {
 }
 
 /// Releases a handle.
-pub fn destroy(handle: *mut inotify_watcher_stream) {
-    let Some(slot) = slot(handle) else { return };
+pub fn destroy(stream: *mut inotify_watcher_stream) {
+    let Some(slot) = slot(stream) else { return };
     // In a forked child a thread that is no more may hold the lock for ever.
-    let Some(mut place) = slot.stream.try_write_for(Duration::from_secs(1)) else {
-        return;
-    };
-    let taken = place.take();
-    drop(place);
-    let Some(handle) = taken else { return };
+    let handle = slot.stream.try_read_for(Duration::from_secs(1)).and_then(|place| place.clone());
+    let Some(handle) = handle else { return };
     if handle.process != process_id() {
         // The reactor, the producer and the locks are the parent's.
         handle.stream.outside().fd().close_copy();
@@ -173,7 +169,30 @@ pub fn destroy(handle: *mut inotify_watcher_stream) {
     if ended.is_err() {
         handle.stream.outside().fd().close(false);
     }
-    FREE.lock().push_back(slot);
+    // Only now: until it has ended, other threads may have to wait for what still runs. A callback
+    // may have destroyed it meanwhile.
+    let mut place = slot.stream.write();
+    if place.as_ref().is_some_and(|found| Arc::ptr_eq(found, &handle)) {
+        *place = None;
+        drop(place);
+        FREE.lock().push_back(slot);
+    }
+}
+
+/// Registers a producer. One that comes too late is told so.
+pub fn register(
+    stream: *mut inotify_watcher_stream,
+    step: &'static str,
+    producer: Result<(Producer, Kind), Errno>,
+) -> c_int {
+    let result = with(stream, |stream| {
+        let (producer, kind) = producer?;
+        stream.register_producer(producer, kind)
+    });
+    if let (Err(Errno(libc::EBADF)), Ok((producer, _))) = (result, producer) {
+        producer.stop();
+    }
+    result.map_or_else(|errno| fail(errno, step), |()| 0)
 }
 
 /// The descriptor, while the connection is not lost.

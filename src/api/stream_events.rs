@@ -147,13 +147,12 @@ pub unsafe extern "C" fn inotify_watcher_stream_register_watcher(
         resume_producing: Some(resume_watcher),
         stop_producing: Some(stop_watcher),
     };
-    door::int(stream, "register_watcher", |s| {
-        if watcher.is_null() {
-            return Err(Errno(libc::EINVAL));
-        }
-        let producer = Producer::new(producer, Kind::Push).ok_or(Errno(libc::EINVAL))?;
-        s.register_producer(producer, Kind::Push).map(|()| 0)
-    })
+    let producer = match watcher.is_null() {
+        false => Producer::new(producer, Kind::Push),
+        true => None,
+    };
+    let producer = producer.map(|producer| (producer, Kind::Push)).ok_or(Errno(libc::EINVAL));
+    door::register(stream, "register_watcher", producer)
 }
 
 unsafe extern "C-unwind" fn pause_watcher(watcher: *mut c_void) {

@@ -25,6 +25,11 @@ impl Producer {
         whole.then_some(Self(producer))
     }
 
+    /// Tells it that it is over.
+    pub fn stop(self) {
+        self.call(self.0.stop_producing);
+    }
+
     fn call(self, function: inotify_watcher_producer_function) {
         if let Some(function) = function {
             // SAFETY: the program's function with the program's context, which it keeps valid while
@@ -175,7 +180,7 @@ impl Outside for Program {
     }
 
     fn stop(&self, producer: Producer) {
-        producer.call(producer.0.stop_producing);
+        producer.stop();
     }
 
     fn report(&self, reason: i32, unsent: usize) {

@@ -7,8 +7,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
-
 use super::buffer::{Buffer, Lent};
 use super::producer::{Kind, Registered, Tell};
 use super::step::{Counters, Limits, Step, Wrote};
@@ -29,8 +27,8 @@ pub struct Machine<P> {
     limits: Limits,
     buffer: Buffer,
     producer: Option<Registered<P>>,
-    /// Former producers that have not been told so yet.
-    stopped: VecDeque<P>,
+    /// A former producer that has not been told so yet.
+    stopped: Option<P>,
     /// A pause is being said: what is written meanwhile does not call for another.
     pausing: bool,
     lent: bool,
@@ -60,7 +58,7 @@ impl<P: Copy> Machine<P> {
             limits,
             buffer: Buffer::default(),
             producer: None,
-            stopped: VecDeque::new(),
+            stopped: None,
             pausing: false,
             lent: false,
             guests: 0,
@@ -313,18 +311,15 @@ impl<P: Copy> Machine<P> {
 
     fn dismiss_producer(&mut self) {
         if let Some(registered) = self.producer.take() {
-            self.stopped.push_back(registered.producer);
+            self.stopped = Some(registered.producer);
         }
     }
 
-    /// Registers a producer. On a lost connection it is refused, and told to stop.
+    /// Registers a producer.
     pub fn register_producer(&mut self, producer: P, kind: Kind) -> Result<(), Errno> {
+        self.check()?;
         if self.producer.is_some() {
             return Err(EBUSY);
-        }
-        if self.loss.is_some() {
-            self.stopped.push_back(producer);
-            return Err(EBADF);
         }
         if self.write_disconnected {
             return Err(EPIPE);
@@ -336,6 +331,7 @@ impl<P: Copy> Machine<P> {
     /// Forgets the producer, which is told nothing. False if there was none.
     pub fn unregister_producer(&mut self) -> bool {
         self.wants_write |= self.connected() && self.disconnecting && !self.write_disconnected;
+        self.stopped = None;
         self.producer.take().is_some()
     }
 
@@ -343,11 +339,11 @@ impl<P: Copy> Machine<P> {
     /// seed: the producer first, then the reactor, and at the end the producer, the reactor, the
     /// descriptor, the program.
     pub fn next(&mut self) -> Option<Step<P>> {
-        if let Some(producer) = self.stopped.pop_front() {
+        if let Some(producer) = self.stopped.take() {
             return Some(Step::Stop(producer));
         }
         self.finish_if_asked();
-        if let Some(producer) = self.stopped.pop_front() {
+        if let Some(producer) = self.stopped.take() {
             return Some(Step::Stop(producer));
         }
         if self.loss.is_some() {

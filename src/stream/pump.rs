@@ -228,8 +228,12 @@ impl<O: Outside> Stream<O> {
         let mut state = self.carry_out(state);
         let me = thread_id();
         let call = state.running.filter(|running| running.thread != me).and_then(|r| r.producer);
-        // A stream that is being destroyed waits for this thread, maybe.
-        while call.is_some() && !state.destroyed && state.running.and_then(|r| r.producer) == call {
+        while call.is_some() && state.running.and_then(|running| running.producer) == call {
+            let inside = state.writing == Some(me) || state.guests.contains(&me);
+            if inside && state.destroyed {
+                // Whoever destroys the stream, in that very function maybe, waits for this thread.
+                break;
+            }
             self.returned.wait(&mut state);
         }
         found
