@@ -9,6 +9,7 @@ use super::functions::{
     inotify_watcher_pause_producing, inotify_watcher_resume_producing,
     inotify_watcher_stop_producing, inotify_watcher_watch_with,
 };
+use super::names;
 use super::reactor_abi::inotify_watcher_producer;
 use super::stream_abi::*;
 use super::stream_door::{self as door, Handle};
@@ -49,7 +50,7 @@ pub unsafe extern "C" fn inotify_watcher_format_json(
     unsafe {
         let mut text = Text { buffer: buffer.cast(), room: size.saturating_sub(1), needed: 0 };
         if let Some(event) = parse(event) {
-            json::line(&event, &mut text);
+            json::line(&event, &names::WORDS, &mut text);
         }
         if size > 0 && !buffer.is_null() {
             *buffer.add(text.needed.min(size - 1)) = 0;

@@ -39,25 +39,6 @@ pub struct Event<'a> {
     pub old_path: Option<&'a [u8]>,
 }
 
-/// Words of the mask's bits, in the order of the bits; IN_ISDIR has a key of its own.
-const MASK_WORDS: [(u32, &str); 15] = [
-    (libc::IN_ACCESS, "access"),
-    (libc::IN_MODIFY, "modify"),
-    (libc::IN_ATTRIB, "attrib"),
-    (libc::IN_CLOSE_WRITE, "close_write"),
-    (libc::IN_CLOSE_NOWRITE, "close_nowrite"),
-    (libc::IN_OPEN, "open"),
-    (libc::IN_MOVED_FROM, "moved_from"),
-    (libc::IN_MOVED_TO, "moved_to"),
-    (libc::IN_CREATE, "create"),
-    (libc::IN_DELETE, "delete"),
-    (libc::IN_DELETE_SELF, "delete_self"),
-    (libc::IN_MOVE_SELF, "move_self"),
-    (libc::IN_UNMOUNT, "unmount"),
-    (libc::IN_Q_OVERFLOW, "queue_overflow"),
-    (libc::IN_IGNORED, "ignored"),
-];
-
 /// Words of the flags.
 const FLAG_WORDS: [(u32, &str); 4] = [
     (RINOTIFY_EVENT_SYNTHETIC, "synthetic"),
@@ -66,15 +47,16 @@ const FLAG_WORDS: [(u32, &str); 4] = [
     (RINOTIFY_EVENT_RESCAN_END, "rescan_end"),
 ];
 
-/// Writes an event as one object and a newline.
-pub fn line(event: &Event, out: &mut impl Sink) {
+/// Writes an event as one object and a newline. `mask_words` are the words of the mask's bits.
+pub fn line(event: &Event, mask_words: &[(u32, &str)], out: &mut impl Sink) {
     out.put(b"{\"watch\":");
     if event.watch < 0 {
         out.put(b"-");
     }
     number(event.watch.unsigned_abs(), out);
     out.put(b",\"mask\":");
-    words(event.mask & !libc::IN_ISDIR, &MASK_WORDS, out);
+    // A directory has a key of its own.
+    words(event.mask & !libc::IN_ISDIR, mask_words, out);
     let is_dir = event.mask & libc::IN_ISDIR != 0;
     out.put(if is_dir { b",\"is_dir\":true" } else { b",\"is_dir\":false" });
     if event.cookie != 0 {

@@ -8,9 +8,11 @@ impl Sink for Vec<u8> {
     }
 }
 
+const WORDS: [(u32, &str); 2] = [(libc::IN_MOVED_TO, "moved_to"), (libc::IN_CREATE, "create")];
+
 fn text(event: &Event) -> String {
     let mut out = Vec::new();
-    line(event, &mut out);
+    line(event, &WORDS, &mut out);
     String::from_utf8(out).expect("a line is UTF-8")
 }
 
