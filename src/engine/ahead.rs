@@ -3,12 +3,13 @@
 //! directories (fs/namei.c, vfs_rename; include/linux/fsnotify.h, fsnotify_move), so they come
 //! soon, and nothing else happens to these directories' entries between them.
 
-use super::Engine;
 use super::apply::{Held, Name};
 use super::input::Raw;
 use super::mask::DIRENT;
 use super::tree::{Flags, NONE, NodeId};
+use super::watches::WatchFlags;
 use super::world::World;
+use super::{Engine, Recheck};
 
 use libc::{IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM};
 use libc::{IN_MOVED_TO, IN_Q_OVERFLOW};
@@ -111,6 +112,22 @@ impl<W: World> Engine<W> {
         name: &[u8],
         held: Option<&Held>,
     ) -> Option<Raw> {
+        if let Some(&(_, known)) = self.exchanges.iter().find(|&&(to, _)| to == raw.cookie) {
+            // Decided for another watch already: what its tree held then is the best knowledge.
+            return known;
+        }
+        let found = self.find_exchange(to, raw, name, held);
+        self.exchanges.push((raw.cookie, found));
+        found
+    }
+
+    fn find_exchange(
+        &mut self,
+        to: NodeId,
+        raw: &Raw,
+        name: &[u8],
+        held: Option<&Held>,
+    ) -> Option<Raw> {
         let wd = raw.wd;
         let target = Name::new(name);
         let next = self.look(to, raw.next, |engine, next| {
@@ -129,15 +146,23 @@ impl<W: World> Engine<W> {
             // What moves away is not what has just come.
             return Some(next);
         }
-        if !self.goes_back(to, &next, held) {
-            return None;
+        let exchanged = self.goes_back(to, &next, held)
+            && match self.stood(to, raw, target.get()) {
+                Stood::Nothing => false,
+                Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
+                Stood::Perhaps => self.still_there(to, &next, target.get()),
+            };
+        if exchanged {
+            return Some(next);
         }
-        let exchanged = match self.stood(to, raw, target.get()) {
-            Stood::Nothing => false,
-            Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
-            Stood::Perhaps => self.still_there(to, &next, target.get()),
-        };
-        exchanged.then_some(next)
+        if next.at == raw.next {
+            // The kernel merges a MOVED_TO with an identical newest event, and does not compare
+            // cookies (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may
+            // have come in between and stand there now.
+            let cookie = next.cookie;
+            self.rechecks.push(Recheck { dir: to, name: name.to_vec(), cookie });
+        }
+        None
     }
 
     /// In an exchange the second entry goes where the first came from.
@@ -160,15 +185,30 @@ impl<W: World> Engine<W> {
         if raw.mask & IN_ISDIR == 0 {
             return Stood::Perhaps;
         }
-        match self.tree.child(to, name) {
-            Some(child) if self.tree.has(child, Flags::TOMB) => Stood::Nothing,
-            Some(child) if !self.certain(child) || self.tree.node(child).wd == 0 => Stood::Perhaps,
-            Some(child) => Stood::Watched(self.tree.node(child).wd),
-            // Every directory has a node, from its first event on; unless a listing has not come
-            // to it yet.
-            None if self.tree.has(to, Flags::LISTING) => Stood::Perhaps,
-            None => Stood::Nothing,
+        let mut nodes = Vec::new();
+        self.wds.all(&self.tree, self.tree.node(to).wd, &mut nodes);
+        let mut nothing = false;
+        for node in nodes {
+            let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+                continue;
+            };
+            match self.tree.child(node, name) {
+                Some(child) if self.tree.has(child, Flags::TOMB) => nothing = true,
+                Some(child) if self.certain(child) && self.tree.node(child).wd != 0 => {
+                    return Stood::Watched(self.tree.node(child).wd);
+                }
+                Some(_) => return Stood::Perhaps,
+                // Where new directories are followed, each has a node from its first event on;
+                // unless a listing has not come to it yet.
+                None if watch.flags.contains(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD)
+                    && !self.tree.flags(node).intersects(Flags::LISTING | Flags::TASK) =>
+                {
+                    nothing = true;
+                }
+                None => {}
+            }
         }
+        if nothing { Stood::Nothing } else { Stood::Perhaps }
     }
 
     /// Which directory moved away from the target: the one that stood there (an exchange), or the
@@ -212,7 +252,8 @@ impl<W: World> Engine<W> {
             }
         }
         self.stayed(next, name, there).unwrap_or_else(|| {
-            self.rechecks.push((to, name.to_vec()));
+            let cookie = next.cookie;
+            self.rechecks.push(Recheck { dir: to, name: name.to_vec(), cookie });
             false
         })
     }

@@ -70,6 +70,7 @@ impl<W: World> Engine<W> {
                 let short = raw.name_len > 0
                     && (raw.mask & LOOKED == 0 || raw.mask & IN_ISDIR == 0)
                     && !self.tree.flags(node).intersects(Flags::UNSETTLED)
+                    && self.rechecks.is_empty()
                     && raw.mask & MOVE == 0
                     && !(entry && (raw.mask & IN_ISDIR != 0 || !self.held.is_empty()));
                 if short {
@@ -306,6 +307,9 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
+        if !self.rechecks.is_empty() {
+            self.answer_recheck(batch, node, raw, name);
+        }
         if raw.mask & IN_MOVED_FROM != 0 {
             let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
             self.place(batch, raw.next, held);
@@ -325,6 +329,18 @@ impl<W: World> Engine<W> {
             } else {
                 self.note_silently(number, node, name, raw.mask);
             }
+        }
+    }
+
+    /// An event tells whether an entry was there that could not be looked at.
+    fn answer_recheck(&mut self, batch: &mut Batch, node: NodeId, raw: &Raw, name: &[u8]) {
+        let before = self.rechecks.len();
+        self.rechecks
+            .retain(|asked| asked.dir != node || asked.name != name || asked.cookie == raw.cookie);
+        let asked = self.rechecks.len() != before;
+        if asked && raw.mask & (IN_CREATE | IN_MOVED_TO) == 0 {
+            let mask = IN_CREATE | raw.mask & IN_ISDIR;
+            self.tell(batch, node, Some(name), mask, 0, SYNTHETIC, &[]);
         }
     }
 
@@ -627,36 +643,10 @@ impl<W: World> Engine<W> {
                 return;
             }
         }
-        // It left the tree; or to a directory that was not watched then, where a scan has found it.
-        if let Some(claim) = self.claim_elsewhere(held.node, held.watch) {
-            let parent = self.tree.node(claim).parent;
-            let name = Name::new(self.tree.name(claim));
-            self.drop_child(claim);
-            if self.live(held.watch, parent) {
-                self.announce(batch, parent);
-                let mask = IN_MOVED_TO | IN_ISDIR;
-                self.tell(batch, parent, Some(name.get()), mask, held.cookie, SYNTHETIC, &held.old);
-                self.put_node(held.node, parent, name.get());
-                return;
-            }
-        }
+        // It left the tree; or it went to a directory that was not watched then, where a scan finds
+        // it, as something new.
         let node = std::mem::replace(&mut held.node, NONE);
         self.doomed.push(node);
-    }
-
-    /// A claim that waits, of the same directory, in the same watch.
-    fn claim_elsewhere(&mut self, node: NodeId, number: u32) -> Option<NodeId> {
-        let wd = self.tree.node(node).wd;
-        if !self.tree.has(node, Flags::ALIASED) {
-            return None;
-        }
-        let mut nodes = Vec::new();
-        self.wds.all(&self.tree, wd, &mut nodes);
-        nodes.into_iter().find(|&other| {
-            other != node
-                && self.tree.has(other, Flags::DORMANT | Flags::CLAIM)
-                && self.watch_of(other) == Some(number)
-        })
     }
 
     /// MOVED_TO: tells it, and puts what is held there. An exchange is told so that the consumer's
@@ -670,6 +660,7 @@ impl<W: World> Engine<W> {
         name: &[u8],
         held: Option<Held>,
     ) {
+        self.rechecks.retain(|asked| asked.dir != to || asked.name != name);
         let other = self.exchanged(to, raw, name, held.as_ref());
         let other = other.map(|from| {
             self.done.push((from.cookie, IN_MOVED_FROM, number));
@@ -765,6 +756,11 @@ impl<W: World> Engine<W> {
         }
         if raw.mask & IN_IGNORED != 0 {
             self.wds.remove(&mut self.tree, node);
+            // It is still in the tree, so its name now leads to something else: a directory that
+            // was moved over it.
+            self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+            self.tree.set(node, Flags::NOTING);
+            self.push_task(node);
             return;
         }
         // The parent's event with the name tells it, where the mask lets it.

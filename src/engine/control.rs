@@ -429,7 +429,7 @@ impl<W: World> Engine<W> {
         self.release_wd(node);
         self.uncovered.remove(&node);
         self.open.retain(|&(open, _)| open != node);
-        self.rechecks.retain(|&(dir, _)| dir != node);
+        self.rechecks.retain(|asked| asked.dir != node);
         if self.near == node {
             self.forget_near();
         }

@@ -25,7 +25,7 @@ pub use world::{Kernel, World};
 
 use crate::sys::{Errno, ListBuffer};
 use apply::Held;
-use input::Input;
+use input::{Input, Raw};
 use scan::{Listing, Task};
 use settle::{Settling, Window};
 use tree::{NONE, NodeId, Tree};
@@ -70,6 +70,8 @@ pub struct Engine<W: World> {
     // Renames: first halves of entries that are not watched, and second halves told ahead.
     held: Vec<Held>,
     done: Vec<(u32, u32, u32)>,
+    // By the cookie of a MOVED_TO in the buffer: the MOVED_FROM of its exchange.
+    exchanges: Vec<(u32, Option<Raw>)>,
 
     // Scanning.
     tasks: VecDeque<Task>,
@@ -79,7 +81,7 @@ pub struct Engine<W: World> {
     list_buffer: ListBuffer,
     open: Vec<(NodeId, W::Dir)>,
     uncovered: HashMap<NodeId, Errno>,
-    rechecks: Vec<(NodeId, Vec<u8>)>,
+    rechecks: Vec<Recheck>,
     // wds that fewer watches share than before.
     wide: Vec<i32>,
     max_wd: i32,
@@ -112,6 +114,14 @@ pub struct Engine<W: World> {
     pub counters: Counters,
 }
 
+/// An entry of which the queue did not say whether it still exists, after the MOVED_FROM of this
+/// cookie.
+struct Recheck {
+    dir: NodeId,
+    name: Vec<u8>,
+    cookie: u32,
+}
+
 /// An event that is about no kernel event.
 struct Notice {
     watch: u32,
@@ -135,6 +145,7 @@ impl<W: World> Engine<W> {
             by_id: HashMap::new(),
             held: Vec::new(),
             done: Vec::new(),
+            exchanges: Vec::new(),
             tasks: VecDeque::new(),
             open_tasks: BTreeMap::new(),
             blocked: Vec::new(),
@@ -196,10 +207,15 @@ impl<W: World> Engine<W> {
 
     /// One read of the queue.
     fn fill(&mut self) -> Result<usize, Errno> {
+        if self.input.is_empty() {
+            self.exchanges.clear();
+        }
         let world = &mut self.world;
         let got = self.input.fill(|buffer| world.read(buffer))?;
         if got > 0 {
             self.counters.reads += 1;
+            // What could not be reached may be now, whatever it was that came.
+            self.stale |= !self.blocked.is_empty();
         }
         Ok(got)
     }

@@ -6,7 +6,7 @@ use super::apply::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::{Failure, WatchFlags};
 use super::world::World;
-use super::{Engine, Notice, mask};
+use super::{Engine, Notice, Recheck, mask};
 use crate::sys::{Errno, Kind};
 
 use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
@@ -524,7 +524,10 @@ impl<W: World> Engine<W> {
     /// reached.
     fn scan_failed(&mut self, number: u32, mut task: Task, (errno, reach): (Errno, bool)) {
         let node = task.node;
-        let gone = matches!(errno.0, libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE);
+        let gone = matches!(
+            errno.0,
+            libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE | libc::EXDEV
+        );
         if reach && gone {
             // A directory above has moved; the queue will say where, unless it has said all.
             let quiet = self.input.is_empty() && self.world.queued() == 0;
@@ -607,27 +610,28 @@ impl<W: World> Engine<W> {
         if self.rechecks.is_empty() {
             return;
         }
-        for (dir, name) in std::mem::take(&mut self.rechecks) {
+        for asked in std::mem::take(&mut self.rechecks) {
+            let Recheck { dir, ref name, .. } = asked;
             if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
                 continue;
             }
             match self.open_dir(dir) {
                 Ok(at) => {
                     let (_, open) = &self.open[at];
-                    let kind = self.world.kind_of(open, &name);
-                    let (Ok(kind), None) = (kind, self.tree.child(dir, &name)) else {
+                    let kind = self.world.kind_of(open, name);
+                    let (Ok(kind), None) = (kind, self.tree.child(dir, name)) else {
                         continue;
                     };
                     if kind == Kind::Directory {
                         let flags = Flags::DIR | Flags::PENDING | Flags::NOTING;
-                        let node = self.tree.add(dir, &name, flags);
+                        let node = self.tree.add(dir, name, flags);
                         self.push_task(node);
                     } else {
-                        self.tree.add(dir, &name, Flags::PENDING);
+                        self.tree.add(dir, name, Flags::PENDING);
                     }
                     self.push_window(dir, self.tag);
                 }
-                Err(_) => self.rechecks.push((dir, name)),
+                Err(_) => self.rechecks.push(asked),
             }
         }
     }
