@@ -11,7 +11,9 @@ use super::watches::WatchFlags;
 use super::world::World;
 use super::{Engine, Recheck};
 
-use libc::{IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM};
+use libc::{
+    IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
+};
 use libc::{IN_MOVED_TO, IN_Q_OVERFLOW};
 
 /// How often the queue is asked again when the directory whose lock would be waited for cannot be
@@ -146,7 +148,8 @@ impl<W: World> Engine<W> {
             // What moves away is not what has just come.
             return Some(next);
         }
-        let exchanged = self.goes_back(to, &next, held)
+        let exchanged = self.said_before(raw, target.get()) != Some(false)
+            && self.goes_back(to, &next, held)
             && match self.stood(to, raw, target.get()) {
                 Stood::Nothing => false,
                 Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
@@ -159,8 +162,7 @@ impl<W: World> Engine<W> {
             // The kernel merges a MOVED_TO with an identical newest event, and does not compare
             // cookies (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may
             // have come in between and stand there now.
-            let cookie = next.cookie;
-            self.rechecks.push(Recheck { dir: to, name: name.to_vec(), cookie });
+            self.ask(to, name, next.cookie);
         }
         None
     }
@@ -178,6 +180,30 @@ impl<W: World> Engine<W> {
             if raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
         })
         .is_some()
+    }
+
+    /// To be found out, when there is time to look, whether an entry is there.
+    fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32) {
+        self.rechecks.retain(|asked| asked.dir != dir || asked.name != name);
+        self.rechecks.push(Recheck { dir, name: name.to_vec(), cookie });
+    }
+
+    /// What the buffer has last said about a name before this event: that it is there, or not.
+    fn said_before(&self, raw: &Raw, name: &[u8]) -> Option<bool> {
+        let last = self
+            .input
+            .from(0)
+            .take_while(|earlier| earlier.at < raw.at)
+            .filter(|earlier| earlier.wd == raw.wd && earlier.mask & DIRENT != 0)
+            .filter(|earlier| self.input.name(earlier) == name)
+            .last()?;
+        if last.mask & IN_MOVED_FROM == 0 {
+            return Some(last.mask & IN_DELETE == 0);
+        }
+        // It moved away; but if that was in an exchange, another has come in its place.
+        let exchanged = |&(_, from): &(u32, Option<Raw>)| from.is_some_and(|f| f.at == last.at);
+        let asked = self.rechecks.iter().any(|asked| asked.cookie == last.cookie);
+        if self.exchanges.iter().any(exchanged) { Some(true) } else { (!asked).then_some(false) }
     }
 
     /// What stood at the target before.
@@ -252,8 +278,7 @@ impl<W: World> Engine<W> {
             }
         }
         self.stayed(next, name, there).unwrap_or_else(|| {
-            let cookie = next.cookie;
-            self.rechecks.push(Recheck { dir: to, name: name.to_vec(), cookie });
+            self.ask(to, name, next.cookie);
             false
         })
     }

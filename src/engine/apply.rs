@@ -308,7 +308,7 @@ impl<W: World> Engine<W> {
         }
         let name = name.get();
         if !self.rechecks.is_empty() {
-            self.answer_recheck(batch, node, raw, name);
+            self.answer_recheck(batch, number, node, raw, name);
         }
         if raw.mask & IN_MOVED_FROM != 0 {
             let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
@@ -333,14 +333,35 @@ impl<W: World> Engine<W> {
     }
 
     /// An event tells whether an entry was there that could not be looked at.
-    fn answer_recheck(&mut self, batch: &mut Batch, node: NodeId, raw: &Raw, name: &[u8]) {
+    fn answer_recheck(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        node: NodeId,
+        raw: &Raw,
+        name: &[u8],
+    ) {
+        let asked = self.take_recheck(node, name, Some(raw.cookie));
+        if asked && raw.mask & (IN_CREATE | IN_MOVED_TO) == 0 {
+            self.tell_found(batch, number, node, name, raw.mask);
+        }
+    }
+
+    /// Is it to be found out whether an entry is there? Not any more. An event of the rename that
+    /// raised the question is no answer.
+    fn take_recheck(&mut self, dir: NodeId, name: &[u8], cookie: Option<u32>) -> bool {
         let before = self.rechecks.len();
         self.rechecks
-            .retain(|asked| asked.dir != node || asked.name != name || asked.cookie == raw.cookie);
-        let asked = self.rechecks.len() != before;
-        if asked && raw.mask & (IN_CREATE | IN_MOVED_TO) == 0 {
-            let mask = IN_CREATE | raw.mask & IN_ISDIR;
-            self.tell(batch, node, Some(name), mask, 0, SYNTHETIC, &[]);
+            .retain(|asked| asked.dir != dir || asked.name != name || Some(asked.cookie) == cookie);
+        self.rechecks.len() != before
+    }
+
+    /// An entry turns out to be there.
+    fn tell_found(&mut self, batch: &mut Batch, number: u32, dir: NodeId, name: &[u8], mask: u32) {
+        if self.live(number, dir) && self.known(dir, name, mask).is_none() {
+            let is_dir = mask & IN_ISDIR;
+            self.tell(batch, dir, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
+            self.appear(number, dir, name, is_dir != 0, true);
         }
     }
 
@@ -660,8 +681,11 @@ impl<W: World> Engine<W> {
         name: &[u8],
         held: Option<Held>,
     ) {
-        self.rechecks.retain(|asked| asked.dir != to || asked.name != name);
+        let asked = self.take_recheck(to, name, None);
         let other = self.exchanged(to, raw, name, held.as_ref());
+        if let (true, Some(from)) = (asked, &other) {
+            self.tell_found(batch, number, to, name, from.mask);
+        }
         let other = other.map(|from| {
             self.done.push((from.cookie, IN_MOVED_FROM, number));
             (from.next, self.take(batch, number, to, name, from.mask, from.cookie))
