@@ -153,7 +153,10 @@ impl<W: World> Engine<W> {
             && match self.stood(to, raw, target.get()) {
                 Stood::Nothing => false,
                 Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
-                Stood::Perhaps => self.still_there(to, &next, target.get()),
+                Stood::Perhaps => match self.came(held) {
+                    Some(wd) => !self.moved_on(to, &next, wd, held),
+                    None => self.still_there(to, &next, target.get()),
+                },
             };
         if exchanged {
             return Some(next);
@@ -237,6 +240,29 @@ impl<W: World> Engine<W> {
         if nothing { Stood::Nothing } else { Stood::Perhaps }
     }
 
+    /// The wd of the directory that came.
+    fn came(&self, held: Option<&Held>) -> Option<i32> {
+        let node = held.map_or(NONE, |held| held.node);
+        let wd = if node == NONE { 0 } else { self.tree.node(node).wd };
+        (wd != 0).then_some(wd)
+    }
+
+    /// Has the directory that came moved on with `next`? Then its MOVE_SELF comes a second time,
+    /// before anything else happens to the entries here.
+    fn moved_on(&mut self, to: NodeId, next: &Raw, came: i32, held: Option<&Held>) -> bool {
+        let from = held.map_or(0, |held| held.from_wd);
+        let (wd, cookie) = (next.wd, next.cookie);
+        self.look(to, next.next, |_, raw| {
+            if raw.wd == came && raw.mask & IN_MOVE_SELF != 0 {
+                return Seen::Yes(());
+            }
+            let here = raw.mask & DIRENT != 0 && (raw.wd == wd || raw.wd == from);
+            let over = here && raw.cookie != cookie || raw.mask & IN_Q_OVERFLOW != 0;
+            if over { Seen::No } else { Seen::End }
+        })
+        .is_some()
+    }
+
     /// Which directory moved away from the target: the one that stood there (an exchange), or the
     /// one that had just come? Their MOVE_SELF tells.
     fn directory_stayed(
@@ -246,8 +272,7 @@ impl<W: World> Engine<W> {
         stood: i32,
         held: Option<&Held>,
     ) -> bool {
-        let came = held.map_or(NONE, |held| held.node);
-        let came = if came == NONE { 0 } else { self.tree.node(came).wd };
+        let came = self.came(held).unwrap_or(0);
         self.look(to, next.next, |_, raw| {
             if raw.wd == stood && raw.mask & IN_MOVE_SELF != 0 {
                 return Seen::Yes(());
