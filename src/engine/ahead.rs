@@ -9,7 +9,7 @@ use super::mask::DIRENT;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
-use super::{Engine, Recheck};
+use super::{Engine, Exchange, Recheck};
 
 use libc::{
     IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
@@ -114,13 +114,18 @@ impl<W: World> Engine<W> {
         name: &[u8],
         held: Option<&Held>,
     ) -> Option<Raw> {
-        if let Some(&(_, known)) = self.exchanges.iter().find(|&&(to, _)| to == raw.cookie) {
+        if let Some(&known) = self.exchanges.iter().find(|known| known.cookie == raw.cookie) {
             // Decided for another watch already: what its tree held then is the best knowledge.
-            return known;
+            if let Some(cookie) = known.asked {
+                self.ask(to, name, cookie);
+            }
+            return known.from;
         }
-        let found = self.find_exchange(to, raw, name, held);
-        self.exchanges.push((raw.cookie, found));
-        found
+        let from = self.find_exchange(to, raw, name, held);
+        let asked = self.rechecks.iter().find(|asked| asked.dir == to && asked.name == name);
+        let asked = asked.filter(|asked| !asked.open).map(|asked| asked.cookie);
+        self.exchanges.push(Exchange { cookie: raw.cookie, from, asked });
+        from
     }
 
     fn find_exchange(
@@ -188,7 +193,7 @@ impl<W: World> Engine<W> {
     /// To be found out, when there is time to look, whether an entry is there.
     fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32) {
         self.rechecks.retain(|asked| asked.dir != dir || asked.name != name);
-        self.rechecks.push(Recheck { dir, name: name.to_vec(), cookie });
+        self.rechecks.push(Recheck { dir, name: name.to_vec(), cookie, open: false });
     }
 
     /// What the buffer has last said about a name before this event: that it is there, or not.
@@ -204,7 +209,7 @@ impl<W: World> Engine<W> {
             return Some(last.mask & IN_DELETE == 0);
         }
         // It moved away; but if that was in an exchange, another has come in its place.
-        let exchanged = |&(_, from): &(u32, Option<Raw>)| from.is_some_and(|f| f.at == last.at);
+        let exchanged = |known: &Exchange| known.from.is_some_and(|from| from.at == last.at);
         let asked = self.rechecks.iter().any(|asked| asked.cookie == last.cookie);
         if self.exchanges.iter().any(exchanged) { Some(true) } else { (!asked).then_some(false) }
     }

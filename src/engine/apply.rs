@@ -341,18 +341,23 @@ impl<W: World> Engine<W> {
         raw: &Raw,
         name: &[u8],
     ) {
-        let asked = self.take_recheck(node, name, Some(raw.cookie));
+        // The MOVED_FROM that raised the question is no answer, nor is what stands before it.
+        for asked in &mut self.rechecks {
+            if asked.cookie == raw.cookie {
+                asked.open = true;
+                return;
+            }
+        }
+        let asked = self.take_recheck(node, name);
         if asked && raw.mask & (IN_CREATE | IN_MOVED_TO) == 0 {
             self.tell_found(batch, number, node, name, raw.mask);
         }
     }
 
-    /// Is it to be found out whether an entry is there? Not any more. An event of the rename that
-    /// raised the question is no answer.
-    fn take_recheck(&mut self, dir: NodeId, name: &[u8], cookie: Option<u32>) -> bool {
+    /// Is it to be found out whether an entry is there? Not any more.
+    fn take_recheck(&mut self, dir: NodeId, name: &[u8]) -> bool {
         let before = self.rechecks.len();
-        self.rechecks
-            .retain(|asked| asked.dir != dir || asked.name != name || Some(asked.cookie) == cookie);
+        self.rechecks.retain(|asked| asked.dir != dir || asked.name != name || !asked.open);
         self.rechecks.len() != before
     }
 
@@ -681,7 +686,7 @@ impl<W: World> Engine<W> {
         name: &[u8],
         held: Option<Held>,
     ) {
-        let asked = self.take_recheck(to, name, None);
+        let asked = self.take_recheck(to, name);
         let other = self.exchanged(to, raw, name, held.as_ref());
         if let (true, Some(from)) = (asked, &other) {
             self.tell_found(batch, number, to, name, from.mask);

@@ -71,7 +71,7 @@ pub struct Engine<W: World> {
     held: Vec<Held>,
     done: Vec<(u32, u32, u32)>,
     // By the cookie of a MOVED_TO in the buffer: the MOVED_FROM of its exchange.
-    exchanges: Vec<(u32, Option<Raw>)>,
+    exchanges: Vec<Exchange>,
 
     // Scanning.
     tasks: VecDeque<Task>,
@@ -114,12 +114,24 @@ pub struct Engine<W: World> {
     pub counters: Counters,
 }
 
+/// What was decided of the MOVED_TO of this cookie.
+#[derive(Clone, Copy)]
+struct Exchange {
+    cookie: u32,
+    /// It is half of an exchange, and this is the MOVED_FROM of what stood there.
+    from: Option<Raw>,
+    /// Whether something is left there is to be found out, after the MOVED_FROM of this cookie.
+    asked: Option<u32>,
+}
+
 /// An entry of which the queue did not say whether it still exists, after the MOVED_FROM of this
 /// cookie.
 struct Recheck {
     dir: NodeId,
     name: Vec<u8>,
     cookie: u32,
+    /// That MOVED_FROM has been used.
+    open: bool,
 }
 
 /// An event that is about no kernel event.
