@@ -1,0 +1,111 @@
+/* The same path with the same callback and user data is the same watch: its id stays, its mask and
+ * flags change.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#include "check.h"
+
+static void other_callback(inotify_watcher *watcher, const inotify_watcher_event *event,
+                           void *user_data)
+{
+    record(watcher, event, user_data);
+}
+
+static void mask(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0}, another = {0};
+    int64_t id;
+
+    make_dir("t");
+    id = watch(watcher, "t", IN_CREATE, 0, &recorder);
+    CHECK_EQ(watch(watcher, "t", IN_DELETE, 0, &recorder), id);
+    CHECK_EQ(get_stats(watcher).watches, 1);
+    make_file("t/a");
+    remove_file("t/a");
+    EXPECT(watcher, &recorder, "delete t/a");
+    /* IN_MASK_ADD keeps what was there, as it does in inotify(7). */
+    CHECK_EQ(watch(watcher, "t", IN_CREATE | IN_MASK_ADD, 0, &recorder), id);
+    make_file("t/a");
+    remove_file("t/a");
+    EXPECT(watcher, &recorder, "create t/a", "delete t/a");
+    /* And IN_MASK_CREATE refuses to change. */
+    CHECK_EQ(inotify_watcher_watch(watcher, "t", IN_MODIFY | IN_MASK_CREATE, 0, record, &recorder),
+             -EEXIST);
+    make_file("t/b");
+    EXPECT(watcher, &recorder, "create t/b");
+
+    /* Anything else that differs makes another watch. */
+    CHECK(watch(watcher, "t", IN_CREATE, 0, &another) != id);
+    CHECK(CHECK_OK(inotify_watcher_watch(watcher, "t", IN_CREATE, 0, other_callback, &recorder)) !=
+          id);
+    CHECK_EQ(get_stats(watcher).watches, 3);
+    make_file("t/c");
+    EXPECT(watcher, &recorder, "create t/c", "create t/c");
+    EXPECT(watcher, &another, "create t/c");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
+static void flags(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    int64_t id;
+
+    make_dirs("t/a/b");
+    id = watch(watcher, "t", RINOTIFY_WATCH_MASK, 0, &recorder);
+    CHECK_EQ(kernel_watch_count(watcher), 1);
+    /* Recursive from now on. */
+    CHECK_EQ(watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE, &recorder), id);
+    CHECK_EQ(kernel_watch_count(watcher), 3);
+    make_dir("t/a/b/c");
+    make_file("t/a/b/c/f");
+    EXPECT(watcher, &recorder, "create|is_dir t/a/b/c", "create t/a/b/c/f [synthetic]");
+    CHECK_TABLES(watcher);
+    /* And no longer. */
+    CHECK_EQ(watch(watcher, "t", RINOTIFY_WATCH_MASK, 0, &recorder), id);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(kernel_watch_count(watcher), 1);
+    make_file("t/a/b/c/g");
+    make_file("t/f");
+    EXPECT(watcher, &recorder, "create t/f");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
+/* One watch, one release, however often it was asked for; and ids are not used again. */
+static void ids_and_release(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0}, next = {0};
+    int64_t id, later;
+
+    make_dir("t");
+    id = watch_released(watcher, "t", IN_CREATE, 0, &recorder);
+    CHECK_EQ(watch_released(watcher, "t", IN_DELETE, 0, &recorder), id);
+    CHECK_EQ(watch_released(watcher, "t", IN_CREATE, 0, &recorder), id);
+    CHECK_EQ(recorder.released, 0);
+    CHECK_OK(inotify_watcher_ignore_watch(watcher, id));
+    CHECK_EQ(recorder.released, 1);
+    CHECK_EQ(inotify_watcher_ignore_watch(watcher, id), -ENOENT);
+    later = watch(watcher, "t", IN_CREATE, 0, &next);
+    CHECK(later > id);
+    CHECK_EQ(inotify_watcher_ignore_watch(watcher, id), -ENOENT);
+    make_file("t/a");
+    EXPECT(watcher, &next, "create t/a");
+    inotify_watcher_destroy(watcher);
+    CHECK_EQ(recorder.released, 1);
+}
+
+int main(void)
+{
+    check_begin(30);
+    check_case("mask");
+    mask();
+    check_case("flags");
+    flags();
+    check_case("ids-and-release");
+    ids_and_release();
+    return 0;
+}
