@@ -1,0 +1,209 @@
+/* A second reader is refused; destroy and ignore from another thread, while a callback runs.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#include "check.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+/* A callback that says when it began, and goes on when it is told to. */
+static struct {
+    inotify_watcher *watcher;
+    sem_t began, go_on;
+    atomic_bool ended;
+    atomic_uint calls;
+    atomic_uint released;
+    atomic_bool returned;
+} state;
+
+static void waiting(inotify_watcher *watcher, const inotify_watcher_event *event, void *user_data)
+{
+    (void)watcher;
+    (void)event;
+    (void)user_data;
+    if (atomic_fetch_add(&state.calls, 1) != 0)
+        return;
+    CHECK_SYS(sem_post(&state.began));
+    CHECK_SYS(sem_wait(&state.go_on));
+    atomic_store(&state.ended, true);
+}
+
+static void release(void *user_data)
+{
+    (void)user_data;
+    /* Not while the callback runs. */
+    CHECK(atomic_load(&state.calls) == 0 || atomic_load(&state.ended));
+    atomic_fetch_add(&state.released, 1);
+}
+
+static void *read_until_closed(void *unused)
+{
+    int result;
+
+    (void)unused;
+    do
+        result = inotify_watcher_do_read(state.watcher);
+    while (result >= 0 && atomic_load(&state.calls) == 0);
+    return NULL;
+}
+
+static int64_t begin(pthread_t *reader)
+{
+    inotify_watcher_watch_options options = {.size = sizeof options,
+                                             .mask = IN_CREATE,
+                                             .callback = waiting,
+                                             .release = release};
+    int64_t id;
+
+    memset(&state, 0, sizeof state);
+    CHECK_SYS(sem_init(&state.began, 0, 0));
+    CHECK_SYS(sem_init(&state.go_on, 0, 0));
+    state.watcher = create();
+    make_dir("t");
+    id = CHECK_OK(inotify_watcher_watch_with(state.watcher, "t", &options));
+    make_file("t/a");
+    make_file("t/b");
+    CHECK_EQ(pthread_create(reader, NULL, read_until_closed, NULL), 0);
+    CHECK_SYS(sem_wait(&state.began));
+    return id;
+}
+
+static void second_reader(void)
+{
+    pthread_t reader;
+    inotify_watcher_stats stats = {.size = sizeof stats};
+
+    begin(&reader);
+    /* The other thread is in its callback. */
+    CHECK_EQ(inotify_watcher_do_read(state.watcher), -EBUSY);
+    CHECK_EQ(last_error(NULL).error, EBUSY);
+    CHECK_EQ(inotify_watcher_sync(state.watcher), -EBUSY);
+    /* No lock is held: everything else works meanwhile. */
+    CHECK_EQ(inotify_watcher_is_watched(state.watcher, "t"), 1);
+    CHECK_OK(inotify_watcher_get_stats(state.watcher, &stats));
+    CHECK_EQ(stats.watches, 1);
+    CHECK(inotify_watcher_fileno(state.watcher) >= 0);
+    make_dir("u");
+    CHECK_OK(inotify_watcher_watch(state.watcher, "u", IN_CREATE, TREE, waiting, &state));
+    CHECK_OK(inotify_watcher_ignore(state.watcher, "u"));
+    CHECK(!atomic_load(&state.ended));
+    CHECK_SYS(sem_post(&state.go_on));
+    CHECK_EQ(pthread_join(reader, NULL), 0);
+    /* The reader's turn is over: it is this thread's now. */
+    drain(state.watcher);
+    CHECK_EQ(atomic_load(&state.calls), 2);
+    inotify_watcher_destroy(state.watcher);
+    CHECK_EQ(atomic_load(&state.released), 1);
+}
+
+static void *destroy_from_here(void *unused)
+{
+    (void)unused;
+    inotify_watcher_destroy(state.watcher);
+    /* When destroy has returned, the callback has too, and the user data is free. */
+    CHECK(atomic_load(&state.ended));
+    CHECK_EQ(atomic_load(&state.released), 1);
+    atomic_store(&state.returned, true);
+    return NULL;
+}
+
+static void destroy_waits(void)
+{
+    pthread_t reader, destroyer;
+
+    begin(&reader);
+    CHECK_EQ(pthread_create(&destroyer, NULL, destroy_from_here, NULL), 0);
+    /* It has begun when the watcher is closed for everybody else. */
+    while (inotify_watcher_fileno(state.watcher) != -1)
+        sched_yield();
+    CHECK(!atomic_load(&state.returned));
+    CHECK_EQ(atomic_load(&state.released), 0);
+    CHECK_SYS(sem_post(&state.go_on));
+    CHECK_EQ(pthread_join(destroyer, NULL), 0);
+    CHECK_EQ(pthread_join(reader, NULL), 0);
+    /* The second event was never delivered. */
+    CHECK_EQ(atomic_load(&state.calls), 1);
+    CHECK_EQ(atomic_load(&state.released), 1);
+}
+
+static void ignore_meanwhile(void)
+{
+    pthread_t reader;
+    int64_t id = begin(&reader);
+
+    CHECK_OK(inotify_watcher_ignore_watch(state.watcher, id));
+    CHECK_EQ(inotify_watcher_ignore_watch(state.watcher, id), -ENOENT);
+    /* The callback runs on: its user data is not released under it. */
+    CHECK_EQ(atomic_load(&state.released), 0);
+    CHECK_SYS(sem_post(&state.go_on));
+    CHECK_EQ(pthread_join(reader, NULL), 0);
+    CHECK_EQ(atomic_load(&state.released), 1);
+    CHECK_OK(inotify_watcher_sync(state.watcher));
+    CHECK_EQ(atomic_load(&state.calls), 1);
+    inotify_watcher_destroy(state.watcher);
+    CHECK_EQ(atomic_load(&state.released), 1);
+}
+
+static void close_meanwhile(void)
+{
+    pthread_t reader;
+
+    begin(&reader);
+    CHECK_OK(inotify_watcher_lose_connection(state.watcher));
+    CHECK_EQ(inotify_watcher_fileno(state.watcher), -1);
+    CHECK_EQ(atomic_load(&state.released), 0);
+    CHECK_SYS(sem_post(&state.go_on));
+    CHECK_EQ(pthread_join(reader, NULL), 0);
+    CHECK_EQ(atomic_load(&state.calls), 1);
+    CHECK_EQ(atomic_load(&state.released), 1);
+    inotify_watcher_destroy(state.watcher);
+    CHECK_EQ(atomic_load(&state.released), 1);
+}
+
+/* A watch that another thread makes wakes the one that waits in poll, if there is something to do. */
+static void *watch_from_here(void *recorder)
+{
+    watch(state.watcher, "t", IN_CREATE, TREE | RINOTIFY_WATCH_EMIT_EXISTING, recorder);
+    return NULL;
+}
+
+static void woken_up(void)
+{
+    struct recorder recorder = {0};
+    struct pollfd readable;
+    pthread_t other;
+
+    state.watcher = create();
+    make_dirs("t/d");
+    readable = (struct pollfd){.fd = inotify_watcher_fileno(state.watcher), .events = POLLIN};
+    drain(state.watcher);
+    CHECK_EQ(poll(&readable, 1, 0), 0);
+    CHECK_EQ(pthread_create(&other, NULL, watch_from_here, &recorder), 0);
+    while (recorder.count == 0) {
+        CHECK_EQ(poll(&readable, 1, -1), 1);
+        CHECK_OK(inotify_watcher_do_read(state.watcher));
+    }
+    CHECK_STR(recorder.lines[0], "create|is_dir t/d [synthetic]");
+    CHECK_EQ(pthread_join(other, NULL), 0);
+    recorder_clear(&recorder);
+    inotify_watcher_destroy(state.watcher);
+}
+
+int main(void)
+{
+    check_begin(30);
+    check_case("second-reader");
+    second_reader();
+    check_case("destroy-waits");
+    destroy_waits();
+    check_case("ignore-meanwhile");
+    ignore_meanwhile();
+    check_case("close-meanwhile");
+    close_meanwhile();
+    check_case("woken-up");
+    woken_up();
+    return 0;
+}
