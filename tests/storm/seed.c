@@ -1,0 +1,351 @@
+/* One seed: a tree, its writers, a watcher, some phases of storm and the checks after each.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+
+#include "storm.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct run *running;
+const char *volatile step = "start";
+
+/* Linux may be built without the header's newer bits; the option is refused then, see main.c. */
+#ifdef RINOTIFY_WATCH_TRACK_ENTRIES
+#define TRACK RINOTIFY_WATCH_TRACK_ENTRIES
+#else
+#define TRACK 0
+#endif
+
+static char *root_path(const struct run *run, const char *name)
+{
+    char here[PATH_MAX];
+
+    if (run->plan->relative || !getcwd(here, sizeof(here)))
+        return must_print("%s", name);
+    return must_print("%s/%s", here, name);
+}
+
+static void begin_watch(struct run *run, struct watch *watch)
+{
+    int64_t id;
+
+    step = "watch";
+    log_note("watch %s as %s", watch->root, watch->label);
+    id = inotify_watcher_watch(run->watcher, watch->root, watch->mask, watch->flags,
+                               reader_callback, watch);
+    log_note("watch %s = %lld", watch->root, (long long)id);
+    if (id <= 0) {
+        fail("watch", "%s: %lld", watch->root, (long long)id);
+        return;
+    }
+    if (watch->events)
+        fail("watch", "%s: callbacks from inside the call", watch->root);
+    watch->id = id;
+    watch->alive = true;
+}
+
+void watch_first(struct run *run)
+{
+    char *root = root_path(run, "T");
+
+    watch_start(&run->first, "first", root, RINOTIFY_WATCH_MASK,
+                RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_AUTO_ADD |
+                    RINOTIFY_WATCH_EMIT_EXISTING | (opt.track_entries ? TRACK : 0),
+                SECOND_NONE);
+    free(root);
+    run->first_started = true;
+    begin_watch(run, &run->first);
+}
+
+void watch_second(struct run *run)
+{
+    static struct writer self;
+    enum second_kind kind = run->plan->second;
+    uint32_t mask = RINOTIFY_WATCH_MASK;
+    uint32_t flags = RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_AUTO_ADD |
+                     RINOTIFY_WATCH_EMIT_EXISTING | (opt.track_entries ? TRACK : 0);
+    const char *name = "T";
+    struct stat st = {0};
+
+    run->second_started = true;
+    if (kind == SECOND_LINK) {
+        name = "L";
+    } else if (kind == SECOND_STABLE) {
+        name = "T/S";
+    } else if (kind == SECOND_VOLATILE) {
+        name = "T/a";
+        writer_start(&self, run->plan, POPULATOR);
+        (void)do_mkdir(&self, name);
+        if (lstat(name, &st) != 0 || !S_ISDIR(st.st_mode))
+            return;
+    } else if (kind == SECOND_FLAT) {
+        flags &= ~(uint32_t)(RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_AUTO_ADD);
+    } else if (kind == SECOND_STRUCTURE) {
+        mask = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+    } else if (kind == SECOND_CLOSE) {
+        mask = IN_CLOSE_WRITE;
+        flags &= ~(uint32_t)RINOTIFY_WATCH_EMIT_EXISTING;
+    }
+    char *root = root_path(run, name);
+    watch_start(&run->second, "second", root, mask, flags, kind);
+    free(root);
+    run->second.dev = st.st_dev;
+    run->second.ino = st.st_ino;
+    begin_watch(run, &run->second);
+}
+
+static void check_chmods(const struct run *run)
+{
+    uint64_t chmods = shared->writer[POPULATOR].chmods;
+
+    for (int i = 0; i < run->plan->writers; i++)
+        chmods += shared->writer[i].chmods;
+    if (run->first.attribs > chmods)
+        fail("twice", "%llu ATTRIB were told, there were %llu chmod",
+             (unsigned long long)run->first.attribs, (unsigned long long)chmods);
+}
+
+/* Nothing moves and nothing is left to be delivered: everything must agree. */
+static void check_all(struct run *run)
+{
+    struct watch *watches[] = {&run->first, &run->second};
+
+    if (fail_class)
+        return;
+    step = "check";
+    log_note("check");
+    sabotage_tables(run->watcher);
+    for (int i = 0; i < 2; i++) {
+        struct watch *watch = watches[i];
+        char *place;
+
+        if (!watch->alive || watch->ended || watch->kind == SECOND_CLOSE)
+            continue;
+        mirror_settle(watch);
+        if (watch->lost) {
+            if (!watch->self_moved && !watch->self_gone)
+                fail("error", "watch %s: an error was told, but its root was not moved",
+                     watch->root);
+            continue;
+        }
+        if (watch->rescanning)
+            fail("rescan", "watch %s: a rescan was begun and not ended", watch->label);
+        place = watch->kind == SECOND_VOLATILE ? root_place(watch)
+                : watch->kind == SECOND_STABLE ? must_print("T/S")
+                                               : must_print("T");
+        if (place)
+            compare_tree(watch, place);
+        free(place);
+    }
+    check_tables(run->watcher, watches, 2);
+    check_chmods(run);
+}
+
+static void storm(struct run *run, const int *commands)
+{
+    const struct plan *plan = run->plan;
+
+    if (!plan->watch_after)
+        watch_first(run);
+    if (run->first_started && plan->check_existing && !fail_class) {
+        quiesce(run, (int)rng_below(&run->rng, 3));
+        if (run->first.changes)
+            fail("existing", "%llu events that are no synthetic CREATE, before any change",
+                 (unsigned long long)run->first.changes);
+        check_all(run);
+    }
+    for (run->phase = 0; run->phase < plan->phases && !fail_class; run->phase++) {
+        if (run->first_started && plan->second != SECOND_NONE && !plan->second_after &&
+            !run->second_started && run->phase >= plan->second_from)
+            watch_second(run);
+        log_note("phase %d", run->phase);
+        run->done_count = 0;
+        for (int i = 0; i < plan->writers; i++) {
+            if (write(commands[i], "g", 1) != 1)
+                die("a writer is gone");
+        }
+        read_phase(run);
+        if (fail_class)
+            return;
+        log_note("the writers rest");
+        int how = (int)rng_below(&run->rng, plan->loop == LOOP_EDGE ? 5 : 3);
+        if (!run->first_started) {
+            watch_first(run);
+            how = how < 3 ? how : 1; /* no edge of this watch has been waited for */
+        }
+        quiesce(run, how < 3 ? how : 3);
+        check_all(run);
+    }
+}
+
+static int open_fds(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int count = 0;
+
+    while (dir && readdir(dir))
+        count++;
+    if (dir)
+        closedir(dir);
+    return count;
+}
+
+static void start_watcher(struct run *run)
+{
+    inotify_watcher_options options;
+
+    memset(&options, 0, sizeof(options));
+    options.size = sizeof(options);
+    options.read_size = run->plan->read_size;
+    options.max_events = run->plan->max_events;
+    options.max_scan = run->plan->max_scan;
+    run->watcher = inotify_watcher_create(&options);
+    if (!run->watcher)
+        die("cannot create a watcher: %s", strerror(errno));
+    run->fd = inotify_watcher_fileno(run->watcher);
+    trace_fd = run->fd;
+}
+
+static void end_watcher(struct run *run, int fds_before)
+{
+    inotify_watcher_stats stats;
+
+    memset(&stats, 0, sizeof(stats));
+    stats.size = sizeof(stats);
+    if (inotify_watcher_get_stats(run->watcher, &stats) == 0) {
+        shared->totals.kernel_events += stats.kernel_events;
+        shared->totals.reads += stats.reads;
+    }
+    step = "destroy";
+    trace_fd = -1;
+    inotify_watcher_destroy(run->watcher);
+    if (fcntl(run->fd, F_GETFD) != -1)
+        fail("leak", "the descriptor is open after destroy");
+    int fds = open_fds();
+    if (fds != fds_before)
+        fail("leak", "%d descriptors before, %d after", fds_before, fds);
+}
+
+static pid_t start_writer(const struct plan *plan, int index, int commands[][2],
+                          const int *done)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    if (pid < 0)
+        die("cannot fork: %s", strerror(errno));
+    if (pid > 0)
+        return pid;
+    alarm(0);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
+    for (int i = 0; i < plan->writers; i++)
+        close(commands[i][1]);
+    close(done[0]);
+    writer_process(plan, index, commands[index][0], done[1]);
+}
+
+static void make_places(uint64_t seed)
+{
+    char name[32];
+
+    snprintf(name, sizeof(name), "s%llu", (unsigned long long)seed);
+    if (remove_tree(AT_FDCWD, name) != 0 || mkdir(name, 0755) != 0 || chdir(name) != 0 ||
+        mkdir("T", 0755) != 0 || mkdir("T/S", 0755) != 0 || mkdir("O", 0755) != 0 ||
+        mkdir("X", 0755) != 0 || symlink("T", "L") != 0)
+        die("cannot make the tree of seed %s: %s", name, strerror(errno));
+}
+
+static void reset_logs(void)
+{
+    for (int i = 0; i <= MAX_WRITERS; i++) {
+        struct writer_log *log = &shared->writer[i];
+        log->ops = 0;
+        log->used = 0;
+        log->calls = log->chmods = log->renames = log->exchanges = 0;
+        log->unexpected = 0;
+        memset(log->inode, 0, sizeof(log->inode));
+    }
+}
+
+static void count_writers(const struct plan *plan)
+{
+    for (int i = 0; i < plan->writers; i++) {
+        shared->totals.ops += shared->writer[i].ops;
+        shared->totals.calls += shared->writer[i].calls;
+        shared->totals.renames += shared->writer[i].renames;
+        shared->totals.exchanges += shared->writer[i].exchanges;
+        if (shared->writer[i].unexpected)
+            fail("writer", "writer %d: %s: %s", i, shared->writer[i].unexpected_at,
+                 strerror(shared->writer[i].unexpected));
+    }
+}
+
+/* Runs one seed below the current directory. 0: all was right; else fail_class says what not. */
+int seed_run(uint64_t seed)
+{
+    static struct plan plan;
+    static struct writer populator;
+    struct run run = {.plan = &plan};
+    int commands[MAX_WRITERS][2], done[2], write_ends[MAX_WRITERS];
+    pid_t writers[MAX_WRITERS];
+
+    fail_class = NULL;
+    running = &run;
+    step = "start";
+    log_reset();
+    reset_logs();
+    plan_make(&plan, seed);
+    sabotage_reset(seed);
+    rng_seed(&run.rng, seed, 2);
+    make_places(seed);
+    writer_start(&populator, &plan, POPULATOR);
+    writer_ops(&populator, plan.populate);
+
+    if (pipe2(done, O_CLOEXEC) != 0)
+        die("no pipe: %s", strerror(errno));
+    for (int i = 0; i < plan.writers; i++) {
+        if (pipe2(commands[i], O_CLOEXEC) != 0)
+            die("no pipe: %s", strerror(errno));
+    }
+    for (int i = 0; i < plan.writers; i++)
+        writers[i] = start_writer(&plan, i, commands, done);
+    for (int i = 0; i < plan.writers; i++) {
+        close(commands[i][0]);
+        write_ends[i] = commands[i][1];
+    }
+    close(done[1]);
+    (void)fcntl(done[0], F_SETFL, O_NONBLOCK);
+    run.done_fd = done[0];
+
+    int fds = open_fds();
+    start_watcher(&run);
+    storm(&run, write_ends);
+
+    step = "end of the writers";
+    for (int i = 0; i < plan.writers; i++)
+        close(write_ends[i]);
+    for (int i = 0; i < plan.writers; i++) {
+        int status;
+        if (waitpid(writers[i], &status, 0) != writers[i] || !WIFEXITED(status))
+            fail("writer", "writer %d ended with status 0x%x", i, status);
+    }
+    end_watcher(&run, fds - plan.writers);
+    close(done[0]);
+    count_writers(&plan);
+    watch_free(&run.first);
+    watch_free(&run.second);
+    running = NULL;
+    if (chdir("..") != 0)
+        die("cannot leave the tree of a seed");
+    return fail_class != NULL;
+}
