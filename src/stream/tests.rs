@@ -1,8 +1,12 @@
 //! The stream against an outside that records what it is told.
 
 use std::collections::VecDeque;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -130,6 +134,19 @@ fn on(stream: &Tested, hook: impl Fn(&str, &Stream<Recorder>) + Send + Sync + 's
 
 fn write(stream: &Stream<Recorder>, text: &str) -> Result<bool, Errno> {
     stream.write([text.as_bytes()])
+}
+
+/// Runs a test that could hang, and does not wait for ever.
+fn bounded(test: impl FnOnce() + Send + 'static) {
+    let (done, end) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        test();
+        done.send(()).unwrap();
+    });
+    assert_ne!(end.recv_timeout(Duration::from_secs(300)), Err(RecvTimeoutError::Timeout), "hangs");
+    if let Err(failure) = thread.join() {
+        resume_unwind(failure);
+    }
 }
 
 #[test]

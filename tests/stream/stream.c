@@ -67,6 +67,20 @@ void flush(inotify_watcher_stream *stream)
     }
 }
 
+void turn(inotify_watcher *watcher, inotify_watcher_stream *stream)
+{
+    struct pollfd poll_fds[2] = {
+        {.fd = inotify_watcher_fileno(watcher), .events = POLLIN},
+        {.fd = inotify_watcher_stream_fileno(stream), .events = POLLOUT},
+    };
+
+    CHECK_SYS(poll(poll_fds, 2, 0));
+    if (poll_fds[0].revents != 0)
+        CHECK(inotify_watcher_do_read(watcher) >= 0);
+    if (poll_fds[1].revents != 0 && inotify_watcher_stream_wants_write(stream) == 1)
+        inotify_watcher_stream_do_write(stream);
+}
+
 static unsigned char byte_at(size_t place)
 {
     return (unsigned char)(place ^ (place >> 8) * 7 ^ (place >> 16) * 31);

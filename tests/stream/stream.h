@@ -37,6 +37,8 @@ inotify_watcher_stream_stats stream_stats(const inotify_watcher_stream *stream);
 
 /* Writes when there is room until nothing is left to do. */
 void flush(inotify_watcher_stream *stream);
+/* One turn of a program's loop: reads the one and writes the other, where poll(2) says so. */
+void turn(inotify_watcher *watcher, inotify_watcher_stream *stream);
 
 /* Bytes that tell their place: `length` of them from `*at` on, which is moved. */
 void put(inotify_watcher_stream *stream, size_t *at, size_t length);

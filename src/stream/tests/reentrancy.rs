@@ -71,6 +71,10 @@ fn live(stream: &Tested, kind: Kind, half: bool) {
 
 #[test]
 fn every_function_inside_every_callback() {
+    bounded(all_inside_all);
+}
+
+fn all_inside_all() {
     let callbacks = [
         "write",
         "half_close",
