@@ -343,7 +343,7 @@ impl<W: World> Engine<W> {
     ) {
         // The MOVED_FROM that raised the question is no answer, nor is what stands before it.
         for asked in &mut self.rechecks {
-            if asked.cookie == raw.cookie {
+            if asked.cookie == raw.cookie && asked.dir == node {
                 asked.open = true;
                 return;
             }

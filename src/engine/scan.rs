@@ -7,7 +7,7 @@ use super::tree::{Flags, NONE, NodeId};
 use super::watches::{Failure, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice, Recheck, mask};
-use crate::sys::{Errno, Kind};
+use crate::sys::{Errno, Kind, ListBuffer};
 
 use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
 
@@ -401,7 +401,7 @@ impl<W: World> Engine<W> {
             self.count_task(listing.tag, false);
             return;
         };
-        let mut buffer = std::mem::take(&mut self.list_buffer);
+        let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
         while *left > 0 && listing.more {
             match buffer.next_entry() {
                 Some(entry) => {

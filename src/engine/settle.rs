@@ -37,12 +37,30 @@ impl<W: World> Engine<W> {
         if self.unsealed.is_empty() {
             return;
         }
-        let quiet = self.input.is_empty() && self.windows.is_empty() && self.world.queued() == 0;
+        // Windows before these that wait for a poke to come out keep their place.
+        let waiting = self.windows.back().is_some_and(|window| window.seq > self.seen);
+        let quiet = self.input.is_empty() && !waiting && self.world.queued() == 0;
         let seq = if quiet { self.seen } else { self.poke() };
-        for mut window in self.unsealed.drain(..) {
+        let mut unsealed = std::mem::take(&mut self.unsealed);
+        for mut window in unsealed.drain(..) {
+            if quiet && self.nothing_to_tell(window.node) {
+                self.tree.clear(window.node, Flags::CLAIM | Flags::PROVEN | Flags::WINDOW);
+                continue;
+            }
             window.seq = seq;
             self.windows.push_back(window);
         }
+        self.unsealed = unsealed;
+    }
+
+    /// The window of this node can close without a word.
+    fn nothing_to_tell(&self, node: NodeId) -> bool {
+        let busy = Flags::NOTING
+            .union(Flags::PENDING)
+            .union(Flags::DORMANT)
+            .union(Flags::TASK)
+            .union(Flags::DEAD);
+        !self.tree.flags(node).intersects(busy) && self.tree.node(node).first == NONE
     }
 
     /// Closes windows that the queue has caught up with. False if there is none.

@@ -40,6 +40,11 @@ impl Default for ListBuffer {
 }
 
 impl ListBuffer {
+    /// The place of a buffer that is in use elsewhere.
+    pub fn none() -> Self {
+        Self { bytes: Vec::new(), at: 0, end: 0 }
+    }
+
     /// Forgets what is left of an earlier listing.
     pub fn clear(&mut self) {
         self.at = 0;
