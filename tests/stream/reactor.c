@@ -52,7 +52,7 @@ static inotify_watcher_reactor reactor_of(struct loop *loop)
 }
 
 /* One turn; returns whether anything was ready. */
-static bool turn(struct loop *loop)
+static bool run_once(struct loop *loop)
 {
     struct epoll_event events[4];
     long count = CHECK_SYS(epoll_wait(loop->epoll, events, 4, 0));
@@ -76,13 +76,13 @@ static void a_pipe(void)
     options.flags = RINOTIFY_STREAM_CLOSE_FD;
     stream = make_stream(ends.writer, &options);
     memset(&reactor, 0, sizeof reactor);
-    CHECK(!turn(&loop));
+    CHECK(!run_once(&loop));
     put(stream, &in, 10);
     put(stream, &in, 10);
     CHECK_EQ(loop.adds, 1);
-    CHECK(turn(&loop));
+    CHECK(run_once(&loop));
     CHECK_EQ(loop.removes, 1);
-    CHECK(!turn(&loop));
+    CHECK(!run_once(&loop));
     CHECK_OK(inotify_watcher_stream_start_writing(stream));
     CHECK_OK(inotify_watcher_stream_start_writing(stream));
     CHECK_EQ(loop.adds, 2);
@@ -94,7 +94,7 @@ static void a_pipe(void)
     CHECK_OK(inotify_watcher_stream_lose_connection(stream));
     while (life.lost == 0) {
         CHECK_EQ(loop.adds, loop.removes + 1);
-        turn(&loop);
+        run_once(&loop);
         take_all(ends.reader, &out);
     }
     /* It is the last one of all in the loop, and was taken out before it was closed. */
@@ -123,11 +123,11 @@ static void hang_up(void)
     options.reactor = &reactor;
     stream = make_stream(ends.writer, &options);
     put(stream, &in, 100000);
-    while (turn(&loop))
+    while (run_once(&loop))
         ;
     CHECK_EQ(life.lost, 0);
     CHECK_SYS(close(ends.reader));
-    CHECK(turn(&loop));
+    CHECK(run_once(&loop));
     CHECK_EQ(life.lost, 1);
     CHECK_EQ(life.reason, EPIPE);
     CHECK_EQ(loop.adds, loop.removes);

@@ -44,6 +44,8 @@ static size_t on_format(const inotify_watcher_event *event, char *buffer, size_t
     struct shared *shared = user_data;
 
     CHECK_EQ(atomic_load(&shared->lost), 0);
+    sched_yield();
+    CHECK_EQ(atomic_load(&shared->lost), 0);
     CHECK(((volatile char *)shared->heap)[1] == 'x');
     return (size_t)snprintf(buffer, size, "event %lld\n", (long long)event->watch);
 }
