@@ -743,6 +743,8 @@ impl<W: World> Engine<W> {
                 }
                 child = next;
             }
+            self.stop_listing(node);
+            self.cancel_window(node);
             self.push_task(node);
         }
         self.retry_blocked();
@@ -789,6 +791,8 @@ impl<W: World> Engine<W> {
             // was moved over it.
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
             self.tree.set(node, Flags::NOTING);
+            self.stop_listing(node);
+            self.cancel_window(node);
             self.push_task(node);
             return;
         }

@@ -176,13 +176,9 @@ impl<W: World> Engine<W> {
         if self.tree.node(node).wd == 0 {
             self.adopt(number, node, wd);
         } else if self.tree.node(node).wd != wd {
-            // Another directory has taken the name; the queue will tell.
+            // Another directory has taken the name; the queue will tell where this one went.
             self.refuse(wd);
-            if self.tree.node(node).parent == NONE {
-                return Err((Errno(libc::ESTALE), false));
-            }
-            self.unwatch(node);
-            return Ok(());
+            return Err((Errno(libc::ESTALE), true));
         }
         if self.tree.has(node, Flags::UNLISTED) {
             self.push_window(node, tag);
@@ -202,6 +198,7 @@ impl<W: World> Engine<W> {
     /// A directory that is being listed goes.
     pub(super) fn stop_listing(&mut self, node: NodeId) {
         if let Some(listing) = self.listing.take_if(|listing| listing.node == node) {
+            self.tree.clear(node, Flags::LISTING);
             self.count_task(listing.tag, false);
         }
     }
@@ -528,7 +525,8 @@ impl<W: World> Engine<W> {
             errno.0,
             libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE | libc::EXDEV
         );
-        if reach && gone {
+        let watched = self.tree.node(node).wd != 0;
+        if gone && (reach || watched) && self.tree.node(node).parent != NONE {
             // A directory above has moved; the queue will say where, unless it has said all.
             let quiet = self.input.is_empty() && self.world.queued() == 0;
             if quiet {
@@ -550,9 +548,6 @@ impl<W: World> Engine<W> {
             }
         } else if gone && self.tree.node(node).parent != NONE {
             // The entry itself is gone, or no directory any more: the queue will tell.
-            if self.tree.node(node).wd != 0 {
-                self.unwatch(node);
-            }
             return;
         }
         self.uncover(number, node, errno, "inotify_add_watch");

@@ -31,6 +31,15 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// A node is to be listed anew: the window of the listing before says nothing any more.
+    pub(super) fn cancel_window(&mut self, node: NodeId) {
+        if self.tree.has(node, Flags::WINDOW) {
+            self.unsealed.retain(|window| window.node != node);
+            self.windows.retain(|window| window.node != node);
+            self.tree.clear(node, Flags::WINDOW);
+        }
+    }
+
     /// Puts a mark into the queue behind what the listings saw. With an empty queue, and all read
     /// events used, the queue has caught up already.
     pub(super) fn seal(&mut self) {
