@@ -84,9 +84,10 @@ static void help(FILE *out)
           "Around it:\n"
           "  --dir DIR                where the trees are (/dev/shm, else $TMPDIR, else /tmp)\n"
           "  --queue N                set max_queued_events meanwhile (root; else left alone)\n"
-          "  --allow-overflow --allow-errors --track-entries --stop-reader\n"
-          "  --strict-identity        a file that the kernel's events alone do not tell apart\n"
-          "                           must be the right one too\n"
+          "  --allow-overflow --allow-errors --track-entries\n"
+          "  --stop-reader            the reader is stopped (SIGSTOP) now and then\n"
+          "  --strict-identity        what the events call the same file must be the same, even\n"
+          "                           where the kernel's events do not tell\n"
           "  --strict-order           each event must fit what the mirror has at its place\n"
           "  --timeout SECONDS        a seed that takes longer hangs (60)\n"
           "  --dump DIR               write what happened in a failed seed there\n"
@@ -402,6 +403,8 @@ int main(int argc, char **argv)
     }
     if (limit)
         (void)queue_limit(limit);
+    if (interrupted && !opt.fail_fast)
+        printf("interrupted\n");
     if (!opt.keep && (chdir("/") != 0 || remove_tree(AT_FDCWD, place) != 0))
         fprintf(stderr, "storm: %s could not be removed\n", place);
     if (opt.keep)

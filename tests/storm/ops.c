@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -437,9 +438,21 @@ void writer_start(struct writer *w, const struct plan *plan, int index)
     rng_seed(&w->rng, plan->seed, 100u + (uint64_t)index);
 }
 
+/* The reader stands still while this writer does `stopped` operations. */
+static void stop_or_continue(struct writer *w, unsigned *stopped, bool end)
+{
+    if (*stopped > 0 && (--*stopped == 0 || end)) {
+        *stopped = 0;
+        (void)kill(getppid(), SIGCONT);
+    } else if (!*stopped && !end && w->index == 0 && rng_one_in(&w->rng, 40)) {
+        *stopped = 20 + rng_below(&w->rng, 200);
+        (void)kill(getppid(), SIGSTOP);
+    }
+}
+
 void writer_ops(struct writer *w, int count)
 {
-    unsigned sum = 0;
+    unsigned sum = 0, stopped = 0;
 
     for (int i = 0; i < op_count; i++)
         sum += w->plan->weights[i];
@@ -450,6 +463,8 @@ void writer_ops(struct writer *w, int count)
         while (draw >= w->plan->weights[i])
             draw -= w->plan->weights[i++];
         ops[i].run(w);
+        if (opt.stop_reader && w->index != POPULATOR)
+            stop_or_continue(w, &stopped, n + 1 == count);
         atomic_fetch_add_explicit(&w->log->ops, 1, memory_order_relaxed);
     }
 }
