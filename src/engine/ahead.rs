@@ -116,14 +116,14 @@ impl<W: World> Engine<W> {
     ) -> Option<Raw> {
         if let Some(&known) = self.exchanges.iter().find(|known| known.cookie == raw.cookie) {
             // Decided for another watch already: what its tree held then is the best knowledge.
-            if let Some(cookie) = known.asked {
-                self.ask(to, name, cookie);
+            if let Some((cookie, there)) = known.asked {
+                self.ask(to, name, cookie, there);
             }
             return known.from;
         }
         let from = self.find_exchange(to, raw, name, held);
         let asked = self.rechecks.iter().find(|asked| asked.dir == to && asked.name == name);
-        let asked = asked.filter(|asked| !asked.open).map(|asked| asked.cookie);
+        let asked = asked.filter(|asked| !asked.open).map(|asked| (asked.cookie, asked.there));
         self.exchanges.push(Exchange { cookie: raw.cookie, from, asked });
         from
     }
@@ -170,7 +170,11 @@ impl<W: World> Engine<W> {
             // The kernel merges a MOVED_TO with an identical newest event, and does not compare
             // cookies (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may
             // have come in between and stand there now.
-            self.ask(to, name, next.cookie);
+            match self.remains(to, &next, target.get()) {
+                Some(true) => self.ask(to, name, next.cookie, true),
+                Some(false) => {}
+                None => self.ask(to, name, next.cookie, false),
+            }
         }
         None
     }
@@ -191,9 +195,9 @@ impl<W: World> Engine<W> {
     }
 
     /// To be found out, when there is time to look, whether an entry is there.
-    fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32) {
+    fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32, there: bool) {
         self.rechecks.retain(|asked| asked.dir != dir || asked.name != name);
-        self.rechecks.push(Recheck { dir, name: name.to_vec(), cookie, open: false });
+        self.rechecks.push(Recheck { dir, name: name.to_vec(), cookie, there, open: false });
     }
 
     /// What the buffer has last said about a name before this event: that it is there, or not.
@@ -292,6 +296,14 @@ impl<W: World> Engine<W> {
     /// The same for what has no wd, files above all: only a look decides whether the target still exists;
     /// what the queue holds about it since then counts more.
     fn still_there(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
+        self.remains(to, next, name).unwrap_or_else(|| {
+            self.ask(to, name, next.cookie, false);
+            false
+        })
+    }
+
+    /// Is there something at a name after `next` took something away from it?
+    fn remains(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> Option<bool> {
         let there = match self.open_dir(to) {
             Ok(at) => {
                 let (_, dir) = &self.open[at];
@@ -307,16 +319,16 @@ impl<W: World> Engine<W> {
                 _ => break,
             }
         }
-        self.stayed(next, name, there).unwrap_or_else(|| {
-            self.ask(to, name, next.cookie);
-            false
-        })
+        self.stayed(next, name, there)
     }
 
     /// Did the entry stay when `next` took something of its name away? What is said of the name
     /// next decides, and a look if nothing is. `None`: neither is to be had.
     fn stayed(&self, next: &Raw, name: &[u8], there: Option<bool>) -> Option<bool> {
-        let of_dir = |after: usize| self.input.from(after).filter(|raw| raw.wd == next.wd);
+        // Only of entries that come and go: a late ATTRIB can carry the name of one that is gone.
+        let of_dir = |after: usize| {
+            self.input.from(after).filter(|raw| raw.wd == next.wd && raw.mask & DIRENT != 0)
+        };
         let first = of_dir(next.next).find(|raw| self.input.name(raw) == name);
         match first {
             // It came to be: it was not there.
@@ -324,7 +336,7 @@ impl<W: World> Engine<W> {
             Some(raw) if raw.mask & IN_MOVED_TO != 0 => {
                 // Perhaps an exchange again, for which it must have been there; or else it is
                 // replaced, and whether there was something no longer matters.
-                let again = of_dir(raw.next).find(|raw| raw.mask & DIRENT != 0);
+                let again = of_dir(raw.next).next();
                 let again = again.filter(|again| {
                     again.mask & IN_MOVED_FROM != 0
                         && again.cookie != raw.cookie

@@ -307,12 +307,13 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
-        if !self.rechecks.is_empty() {
+        if raw.mask & DIRENT != 0 && !self.rechecks.is_empty() {
             self.answer_recheck(batch, number, node, raw, name);
         }
         if raw.mask & IN_MOVED_FROM != 0 {
             let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
             self.place(batch, raw.next, held);
+            self.tell_rest(batch, number, node, raw, name);
         } else if raw.mask & IN_MOVED_TO != 0 {
             let at =
                 self.held.iter().position(|held| held.cookie == raw.cookie && held.watch == number);
@@ -350,6 +351,18 @@ impl<W: World> Engine<W> {
         }
         let asked = self.take_recheck(node, name);
         if asked && raw.mask & (IN_CREATE | IN_MOVED_TO) == 0 {
+            self.tell_found(batch, number, node, name, raw.mask);
+        }
+    }
+
+    /// What came and was not told, because the kernel merged it with what came before, is left
+    /// when that has moved away.
+    fn tell_rest(&mut self, batch: &mut Batch, number: u32, node: NodeId, raw: &Raw, name: &[u8]) {
+        let rest = |asked: &super::Recheck| {
+            asked.there && asked.dir == node && asked.cookie == raw.cookie && asked.name == name
+        };
+        if let Some(at) = self.rechecks.iter().position(rest) {
+            self.rechecks.swap_remove(at);
             self.tell_found(batch, number, node, name, raw.mask);
         }
     }

@@ -121,7 +121,7 @@ struct Exchange {
     /// It is half of an exchange, and this is the MOVED_FROM of what stood there.
     from: Option<Raw>,
     /// Whether something is left there is to be found out, after the MOVED_FROM of this cookie.
-    asked: Option<u32>,
+    asked: Option<(u32, bool)>,
 }
 
 /// An entry of which the queue did not say whether it still exists, after the MOVED_FROM of this
@@ -130,6 +130,8 @@ struct Recheck {
     dir: NodeId,
     name: Vec<u8>,
     cookie: u32,
+    /// It is known to exist, and is to be told after that MOVED_FROM.
+    there: bool,
     /// That MOVED_FROM has been used.
     open: bool,
 }
