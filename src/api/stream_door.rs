@@ -160,6 +160,9 @@ pub fn destroy(stream: *mut inotify_watcher_stream) {
     if handle.process != process_id() {
         // The reactor, the producer and the locks are the parent's.
         handle.stream.outside().fd().close_copy();
+        if let Some(mut place) = slot.stream.try_write_for(Duration::from_secs(1)) {
+            *place = None;
+        }
         return;
     }
     let ended = handle.run(|stream| {
