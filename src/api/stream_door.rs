@@ -33,6 +33,9 @@ struct Slot {
 /// Slots that rest before the first of them is used again.
 const RESTING: usize = 1024;
 
+/// Longer than anybody holds one of the locks here.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 static FREE: Mutex<VecDeque<&'static Slot>> = Mutex::new(VecDeque::new());
 
 fn slot<'a>(handle: *const inotify_watcher_stream) -> Option<&'a Slot> {
@@ -154,31 +157,31 @@ fn make(fd: c_int, asked: Asked) -> Outcome<*mut inotify_watcher_stream> {
 /// Releases a handle.
 pub fn destroy(stream: *mut inotify_watcher_stream) {
     let Some(slot) = slot(stream) else { return };
-    // In a forked child a thread that is no more may hold the lock for ever.
-    let handle = slot.stream.try_read_for(Duration::from_secs(1)).and_then(|place| place.clone());
+    // In a forked child a thread that is no more may hold a lock for ever.
+    let handle = slot.stream.try_read_for(PATIENCE).and_then(|place| place.clone());
     let Some(handle) = handle else { return };
-    if handle.process != process_id() {
-        // The reactor, the producer and the locks are the parent's.
-        handle.stream.outside().fd().close_copy();
-        if let Some(mut place) = slot.stream.try_write_for(Duration::from_secs(1)) {
-            *place = None;
+    let fd = handle.stream.outside().fd();
+    if handle.process == process_id() {
+        let ended = handle.run(|stream| {
+            stream.destroy();
+            Ok(())
+        });
+        if ended.is_err() {
+            fd.close(false);
         }
-        return;
-    }
-    let ended = handle.run(|stream| {
-        stream.destroy();
-        Ok(())
-    });
-    if ended.is_err() {
-        handle.stream.outside().fd().close(false);
+    } else {
+        // The reactor, the producer and the connection are the parent's.
+        fd.close_copy();
     }
     // Only now: until it has ended, other threads may have to wait for what still runs. A callback
     // may have destroyed it meanwhile.
-    let mut place = slot.stream.write();
+    let Some(mut place) = slot.stream.try_write_for(PATIENCE) else { return };
     if place.as_ref().is_some_and(|found| Arc::ptr_eq(found, &handle)) {
         *place = None;
         drop(place);
-        FREE.lock().push_back(slot);
+        if let Some(mut free) = FREE.try_lock_for(PATIENCE) {
+            free.push_back(slot);
+        }
     }
 }
 
