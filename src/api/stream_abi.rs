@@ -35,6 +35,12 @@ pub const RINOTIFY_STREAM_STREAMING_PRODUCER: u32 = 0x80;
 pub const RINOTIFY_STREAM_PRODUCER_PAUSED: u32 = 0x100;
 
 /// A stream: a buffered, non-blocking writer over one descriptor. Opaque; thread-safe.
+///
+/// Its callbacks run one at a time, in the order of what they tell; only the write function and the
+/// formatter may run beside another one. Each runs on a thread that is inside a function of the
+/// stream: the one whose call led to it, or one that is carrying out others already, in which case
+/// the call that led to it may return before. None starts before the one that is running has
+/// returned, so they do not nest, however long a chain they make.
 pub struct inotify_watcher_stream {
     _private: [u8; 0],
 }
