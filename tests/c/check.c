@@ -174,7 +174,7 @@ void check_private_mounts(void)
 {
     if (unshare(CLONE_NEWNS) == -1)
         check_skip("needs a mount namespace of its own, which takes root");
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == -1)
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == -1)
         check_skip("the mounts cannot be made private");
 }
 
