@@ -335,9 +335,8 @@ impl<P: Copy> Machine<P> {
         self.producer.take().is_some()
     }
 
-    /// What is to be carried out now, if anything; it counts as done. The order is that of the
-    /// seed: the producer first, then the reactor, and at the end the producer, the reactor, the
-    /// descriptor, the program.
+    /// What is to be carried out now, if anything; it counts as done. The producer comes first, then
+    /// the reactor; and at the end the producer, the reactor, the descriptor, the program.
     pub fn next(&mut self) -> Option<Step<P>> {
         if let Some(producer) = self.stopped.take() {
             return Some(Step::Stop(producer));
