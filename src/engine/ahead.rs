@@ -325,28 +325,29 @@ impl<W: World> Engine<W> {
     /// Did the entry stay when `next` took something of its name away? What is said of the name
     /// next decides, and a look if nothing is. `None`: neither is to be had.
     fn stayed(&self, next: &Raw, name: &[u8], there: Option<bool>) -> Option<bool> {
-        // Only of entries that come and go: a late ATTRIB can carry the name of one that is gone.
-        let of_dir = |after: usize| {
-            self.input.from(after).filter(|raw| raw.wd == next.wd && raw.mask & DIRENT != 0)
-        };
-        let first = of_dir(next.next).find(|raw| self.input.name(raw) == name);
+        let of_dir = |after: usize| self.input.from(after).filter(|raw| raw.wd == next.wd);
+        let named = |raw: &Raw| self.input.name(raw) == name;
+        let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
+        // A late ATTRIB can carry the name of an entry that is gone, so it counts less than what
+        // comes and goes.
+        let end = first.map_or(usize::MAX, |raw| raw.at);
+        let used = of_dir(next.next).take_while(|raw| raw.at < end).any(|raw| named(&raw));
         match first {
             // It came to be: it was not there.
             Some(raw) if raw.mask & IN_CREATE != 0 => Some(false),
             Some(raw) if raw.mask & IN_MOVED_TO != 0 => {
                 // Perhaps an exchange again, for which it must have been there; or else it is
-                // replaced, and whether there was something no longer matters.
-                let again = of_dir(raw.next).next();
+                // replaced, and whether there was something no longer matters much.
+                let again = of_dir(raw.next).find(|raw| raw.mask & DIRENT != 0);
                 let again = again.filter(|again| {
-                    again.mask & IN_MOVED_FROM != 0
-                        && again.cookie != raw.cookie
-                        && self.input.name(again) == name
+                    again.mask & IN_MOVED_FROM != 0 && again.cookie != raw.cookie && named(again)
                 });
-                match again {
+                let before = match again {
                     Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
                     Some(again) => self.stayed(&again, name, there),
                     None => Some(false),
-                }
+                };
+                before.map(|before| before || used)
             }
             Some(_) => Some(true),
             None => there,

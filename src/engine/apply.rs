@@ -307,7 +307,8 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
-        if raw.mask & DIRENT != 0 && !self.rechecks.is_empty() {
+        // ATTRIB is no answer: the kernel can tell it late, with the name of what is gone.
+        if raw.mask & libc::IN_ATTRIB == 0 && !self.rechecks.is_empty() {
             self.answer_recheck(batch, number, node, raw, name);
         }
         if raw.mask & IN_MOVED_FROM != 0 {

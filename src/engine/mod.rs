@@ -8,6 +8,8 @@ mod control;
 mod input;
 mod mask;
 mod names;
+#[cfg(any(test, fuzzing))]
+pub mod replay;
 mod scan;
 mod settle;
 mod tree;
@@ -237,7 +239,11 @@ impl<W: World> Engine<W> {
     /// What was begun: windows that can close, notices.
     fn finish(&mut self, batch: &mut Batch) -> bool {
         let mut worked = false;
-        while !self.full(batch) {
+        // Most windows close without a word, so events alone do not bound it.
+        for _ in 0..self.limits.max_scan {
+            if self.full(batch) {
+                break;
+            }
             if let Some(at) = self.next_notice() {
                 if let Some(notice) = self.notices.remove(at) {
                     self.tell_notice(batch, &notice);

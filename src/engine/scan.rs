@@ -319,13 +319,21 @@ impl<W: World> Engine<W> {
         let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
         let identity = watch.identity;
         let path = watch.absolute.clone();
-        let dir = self.world.open(&path, nofollow)?;
-        // As long as it is watched, its inode number is nobody else's.
-        if identity.is_some() && self.world.identity(&dir).ok() == identity {
-            Ok(dir)
-        } else {
-            Err(Errno(libc::ESTALE))
+        let spelled = watch.path.clone();
+        // Where the absolute path leads through what this process may not search, the caller's
+        // spelling may still do, if the current directory is the same. Either way it is the same
+        // directory or none: as long as it is watched, its inode number is nobody else's.
+        let mut failure = Errno(libc::ESTALE);
+        for path in [path, spelled] {
+            match self.world.open(&path, nofollow) {
+                Ok(dir) if identity.is_some() && self.world.identity(&dir).ok() == identity => {
+                    return Ok(dir);
+                }
+                Ok(_) => failure = Errno(libc::ESTALE),
+                Err(errno) => failure = errno,
+            }
         }
+        Err(failure)
     }
 
     /// Reaches the directory of a watched node; returns its place in `open`. It is certainly that

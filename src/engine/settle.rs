@@ -52,6 +52,19 @@ impl<W: World> Engine<W> {
         let seq = if quiet { self.seen } else { self.poke() };
         let mut unsealed = std::mem::take(&mut self.unsealed);
         for mut window in unsealed.drain(..) {
+            if quiet && self.tree.has(window.node, Flags::UNLISTED) {
+                // Another place of a directory, for certain: it is listed now.
+                self.tree.unlist(window.node, Flags::WINDOW);
+                self.settle_claim(window.node);
+                if !self.tree.has(window.node, Flags::DEAD) {
+                    self.push_task_tagged(window.node, window.tag);
+                }
+                continue;
+            }
+            if quiet {
+                // No event of a wd's past can be left.
+                self.tree.clear(window.node, Flags::DORMANT);
+            }
             if quiet && self.nothing_to_tell(window.node) {
                 self.tree.clear(window.node, Flags::CLAIM | Flags::PROVEN | Flags::WINDOW);
                 continue;
@@ -60,6 +73,11 @@ impl<W: World> Engine<W> {
             self.windows.push_back(window);
         }
         self.unsealed = unsealed;
+    }
+
+    /// The queue has caught up with the claim of a wd.
+    fn settle_claim(&mut self, node: NodeId) {
+        self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
     }
 
     /// The window of this node can close without a word.
@@ -114,7 +132,7 @@ impl<W: World> Engine<W> {
             return;
         }
         let was = self.tree.flags(node);
-        self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+        self.settle_claim(node);
         if was.contains(Flags::PENDING) {
             self.announce(batch, node);
         }

@@ -1,0 +1,569 @@
+//! The file system and the inotify queue of the replay: what each operation changes, and which
+//! events the kernel queues for it, in its order (fs/namei.c; include/linux/fsnotify.h;
+//! fs/notify/inotify). An operation changes the tree at once; its events land one by one, as long
+//! as it holds the locks of its directories.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::rc::Rc;
+
+use crate::sys::Errno;
+use libc::{
+    IN_ACCESS, IN_ATTRIB, IN_CLOSE_NOWRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED,
+    IN_ISDIR, IN_MASK_ADD, IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_ONESHOT,
+    IN_OPEN, IN_Q_OVERFLOW,
+};
+
+/// An inode number.
+pub type Ino = usize;
+/// The root of everything.
+const ROOT: Ino = 0;
+/// Wds start here, so that small numbers in garbage hit some.
+const FIRST_WD: i32 = 1;
+
+/// A file or a directory.
+pub struct Inode {
+    /// The entries of a directory, each with its place in listings.
+    pub entries: Option<BTreeMap<Vec<u8>, (Ino, u64)>>,
+    links: u32,
+    /// Where a directory is.
+    place: Option<(Ino, Vec<u8>)>,
+    handles: u32,
+    /// Removed, and its end not told yet because it is open.
+    gone: bool,
+}
+
+/// What the kernel watches at an inode.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    /// The watch descriptor.
+    pub wd: i32,
+    /// Event bits and modifiers.
+    pub mask: u32,
+}
+
+/// An operation on the file system, by absolute paths.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// mkdir(2)
+    Mkdir(Vec<u8>),
+    /// open(2) with `O_CREAT`, nothing else told
+    Create(Vec<u8>),
+    /// unlink(2)
+    Unlink(Vec<u8>),
+    /// rmdir(2)
+    Rmdir(Vec<u8>),
+    /// rename(2)
+    Rename(Vec<u8>, Vec<u8>),
+    /// renameat2(2) with `RENAME_EXCHANGE`
+    Exchange(Vec<u8>, Vec<u8>),
+    /// link(2)
+    Link(Vec<u8>, Vec<u8>),
+    /// write(2)
+    Write(Vec<u8>),
+    /// chmod(2)
+    Chmod(Vec<u8>),
+}
+
+/// One thing that an operation has yet to tell.
+enum Telling {
+    /// Of an entry, to its directory.
+    Entry(Ino, u32, u32, Vec<u8>),
+    /// Of an inode, to itself.
+    Own(Ino, u32),
+    /// It has no name any more.
+    Gone(Ino),
+}
+
+/// An operation under way: the tree is changed, events are still to come.
+struct Flight {
+    locks: Vec<Ino>,
+    tellings: VecDeque<Telling>,
+}
+
+/// Handles that were closed since the last look: the inode, and whether it was opened to list.
+type Closed = Rc<RefCell<Vec<(Ino, bool)>>>;
+
+/// An open directory.
+pub struct Handle {
+    /// What is open.
+    pub ino: Ino,
+    /// How far it was listed.
+    pub at: Cell<u64>,
+    listing: bool,
+    closed: Closed,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.closed.borrow_mut().push((self.ino, self.listing));
+    }
+}
+
+/// The tree, the marks and the queue.
+pub struct Disk {
+    inodes: Vec<Inode>,
+    /// By inode.
+    pub marks: HashMap<Ino, Mark>,
+    next_wd: i32,
+    queue: VecDeque<Vec<u8>>,
+    /// Bytes that read(2) returns as they are, before the queue.
+    pub garbage: VecDeque<Vec<u8>>,
+    /// Events that the queue holds at most.
+    pub queue_limit: usize,
+    closed: Closed,
+    flights: Vec<Flight>,
+    cookie: u32,
+    serial: u64,
+}
+
+fn error<T>(errno: i32) -> Result<T, Errno> {
+    Err(Errno(errno))
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        let mut disk = Self {
+            inodes: Vec::new(),
+            marks: HashMap::new(),
+            next_wd: FIRST_WD,
+            queue: VecDeque::new(),
+            garbage: VecDeque::new(),
+            queue_limit: 1 << 20,
+            closed: Closed::default(),
+            flights: Vec::new(),
+            cookie: 0,
+            serial: 0,
+        };
+        disk.inode(true);
+        disk
+    }
+}
+
+impl Disk {
+    /// A new inode. Also one that is in no directory, for the pokes.
+    pub fn inode(&mut self, dir: bool) -> Ino {
+        let entries = dir.then(BTreeMap::new);
+        let links = u32::from(!dir);
+        self.inodes.push(Inode { entries, links, place: None, handles: 0, gone: false });
+        self.inodes.len() - 1
+    }
+
+    /// Is it a directory?
+    pub fn is_dir(&self, ino: Ino) -> bool {
+        self.inodes[ino].entries.is_some()
+    }
+
+    /// The entries of a directory.
+    pub fn entries(&self, ino: Ino) -> Result<&BTreeMap<Vec<u8>, (Ino, u64)>, Errno> {
+        self.inodes[ino].entries.as_ref().ok_or(Errno(libc::ENOTDIR))
+    }
+
+    /// A removed directory has no entries, not even for a look.
+    pub fn is_dead(&self, ino: Ino) -> bool {
+        ino != ROOT && self.is_dir(ino) && self.inodes[ino].place.is_none()
+    }
+
+    /// The entry of this name.
+    pub fn lookup(&self, dir: Ino, name: &[u8]) -> Result<Ino, Errno> {
+        if name == b"." {
+            return if self.is_dir(dir) { Ok(dir) } else { error(libc::ENOTDIR) };
+        }
+        if name.len() > 255 {
+            return error(libc::ENAMETOOLONG);
+        }
+        self.entries(dir)?.get(name).map(|&(ino, _)| ino).ok_or(Errno(libc::ENOENT))
+    }
+
+    /// What a path leads to from a directory on.
+    pub fn walk(&self, from: Ino, path: &[u8]) -> Result<Ino, Errno> {
+        let names = path.split(|&b| b == b'/').filter(|name| !name.is_empty());
+        names.into_iter().try_fold(from, |dir, name| self.lookup(dir, name))
+    }
+
+    /// The same from the root on.
+    pub fn resolve(&self, path: &[u8]) -> Result<Ino, Errno> {
+        self.walk(ROOT, path)
+    }
+
+    fn parent<'a>(&self, path: &'a [u8]) -> Result<(Ino, &'a [u8]), Errno> {
+        let Some(slash) = path.iter().rposition(|&b| b == b'/') else {
+            return error(libc::EINVAL);
+        };
+        let (dir, name) = (self.resolve(&path[..slash])?, &path[slash + 1..]);
+        if name.is_empty() || !self.is_dir(dir) {
+            return error(libc::EINVAL);
+        }
+        if self.is_dead(dir) { error(libc::ENOENT) } else { Ok((dir, name)) }
+    }
+
+    /// Opens a directory.
+    pub fn handle(&mut self, ino: Ino, listing: bool) -> Result<Handle, Errno> {
+        if !self.is_dir(ino) {
+            return error(libc::ENOTDIR);
+        }
+        if listing {
+            self.tell_looking(ino, IN_OPEN);
+        }
+        self.inodes[ino].handles += 1;
+        Ok(Handle { ino, at: Cell::new(0), listing, closed: self.closed.clone() })
+    }
+
+    /// A directory was opened, read or closed.
+    pub fn tell_looking(&mut self, ino: Ino, mask: u32) {
+        debug_assert!(mask & (IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE) != 0);
+        if let Some((dir, name)) = self.inodes[ino].place.clone() {
+            self.tell(dir, mask | IN_ISDIR, 0, &name);
+        }
+        self.tell(ino, mask | IN_ISDIR, 0, b"");
+    }
+
+    /// What the closing of handles causes. Called before anything else is queued.
+    pub fn close_handles(&mut self) {
+        loop {
+            let Some((ino, listing)) = self.closed.borrow_mut().pop() else {
+                return;
+            };
+            self.inodes[ino].handles -= 1;
+            if listing {
+                self.tell_looking(ino, IN_CLOSE_NOWRITE);
+            }
+            if self.inodes[ino].gone {
+                self.end(ino);
+            }
+        }
+    }
+
+    // ---- marks and the queue
+
+    /// inotify_add_watch(2)
+    pub fn mark(&mut self, ino: Ino, mask: u32) -> Result<i32, Errno> {
+        if mask & libc::IN_ONLYDIR != 0 && !self.is_dir(ino) {
+            return error(libc::ENOTDIR);
+        }
+        let bits = mask & (libc::IN_ALL_EVENTS | IN_ONESHOT | libc::IN_EXCL_UNLINK);
+        if bits & libc::IN_ALL_EVENTS == 0 {
+            return error(libc::EINVAL);
+        }
+        if let Some(mark) = self.marks.get_mut(&ino) {
+            mark.mask = if mask & IN_MASK_ADD != 0 { mark.mask | bits } else { bits };
+            return Ok(mark.wd);
+        }
+        let wd = self.next_wd;
+        self.next_wd += 1;
+        self.marks.insert(ino, Mark { wd, mask: bits });
+        Ok(wd)
+    }
+
+    /// inotify_rm_watch(2), and what the kernel does by itself.
+    pub fn unmark(&mut self, wd: i32) {
+        let ino = self.marks.iter().find(|(_, mark)| mark.wd == wd).map(|(&ino, _)| ino);
+        if let Some(ino) = ino {
+            self.marks.remove(&ino);
+            self.push(wd, IN_IGNORED, 0, b"");
+        }
+    }
+
+    fn tell(&mut self, ino: Ino, mask: u32, cookie: u32, name: &[u8]) {
+        let Some(mark) = self.marks.get(&ino).copied() else {
+            return;
+        };
+        if mark.mask & mask & libc::IN_ALL_EVENTS == 0 {
+            return;
+        }
+        let bare = mask & (IN_DELETE_SELF | IN_MOVE_SELF) != 0;
+        self.push(mark.wd, if bare { mask & !IN_ISDIR } else { mask }, cookie, name);
+        if mark.mask & IN_ONESHOT != 0 {
+            self.unmark(mark.wd);
+        }
+    }
+
+    /// Puts an event into the queue, unless the newest one is the same (event_compare, which
+    /// looks at no cookie), or there is no room.
+    pub fn push(&mut self, wd: i32, mask: u32, cookie: u32, name: &[u8]) {
+        let overflow = wd == -1;
+        if !overflow && self.queue.len() >= self.queue_limit {
+            let told = self.queue.back().is_some_and(|last| last[..4] == (-1i32).to_ne_bytes());
+            if !told {
+                self.push(-1, IN_Q_OVERFLOW, 0, b"");
+            }
+            return;
+        }
+        let len = if name.is_empty() { 0 } else { (name.len() + 1).next_multiple_of(16) };
+        let mut bytes = Vec::with_capacity(16 + len);
+        bytes.extend(wd.to_ne_bytes());
+        bytes.extend(mask.to_ne_bytes());
+        bytes.extend(cookie.to_ne_bytes());
+        bytes.extend((len as u32).to_ne_bytes());
+        bytes.extend(name);
+        bytes.resize(16 + len, 0);
+        let same = |last: &Vec<u8>| last[..8] == bytes[..8] && last[12..] == bytes[12..];
+        if mask & IN_IGNORED == 0 && self.queue.back().is_some_and(same) {
+            return;
+        }
+        self.queue.push_back(bytes);
+    }
+
+    /// read(2): whole events, as many as fit.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        if let Some(mut bytes) = self.garbage.pop_front() {
+            let len = bytes.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&bytes[..len]);
+            bytes.drain(..len);
+            if !bytes.is_empty() {
+                self.garbage.push_front(bytes);
+            }
+            return Ok(len);
+        }
+        let mut used = 0;
+        while let Some(event) = self.queue.front() {
+            if used + event.len() > buffer.len() {
+                return if used == 0 { error(libc::EINVAL) } else { Ok(used) };
+            }
+            buffer[used..used + event.len()].copy_from_slice(event);
+            used += event.len();
+            self.queue.pop_front();
+        }
+        Ok(used)
+    }
+
+    /// Bytes in the queue.
+    pub fn queued(&self) -> usize {
+        self.queue.iter().chain(&self.garbage).map(Vec::len).sum()
+    }
+
+    // ---- operations
+
+    /// Changes the tree; the events wait until they land.
+    pub fn begin(&mut self, op: &Op) -> Result<(), Errno> {
+        let mut locks = Vec::new();
+        let mut told = VecDeque::new();
+        match op {
+            Op::Mkdir(path) | Op::Create(path) => {
+                let (dir, name) = self.parent(path)?;
+                if self.lookup(dir, name).is_ok() {
+                    return error(libc::EEXIST);
+                }
+                self.wait_for(dir);
+                let is_dir = matches!(op, Op::Mkdir(_));
+                let ino = self.inode(is_dir);
+                self.place(dir, name, ino);
+                locks.push(dir);
+                told.push_back(self.entry(dir, IN_CREATE, 0, name, ino));
+            }
+            Op::Link(from, to) => {
+                let (dir, name) = self.parent(to)?;
+                let ino = self.resolve(from)?;
+                if self.is_dir(ino) {
+                    return error(libc::EPERM);
+                }
+                if self.lookup(dir, name).is_ok() {
+                    return error(libc::EEXIST);
+                }
+                self.wait_for(dir);
+                self.place(dir, name, ino);
+                self.inodes[ino].links += 1;
+                locks.push(dir);
+                told.push_back(Telling::Own(ino, IN_ATTRIB));
+                told.push_back(self.entry(dir, IN_CREATE, 0, name, ino));
+            }
+            Op::Unlink(path) | Op::Rmdir(path) => {
+                let (dir, name) = self.parent(path)?;
+                let ino = self.lookup(dir, name)?;
+                let is_dir = self.is_dir(ino);
+                if is_dir != matches!(op, Op::Rmdir(_)) {
+                    return error(if is_dir { libc::EISDIR } else { libc::ENOTDIR });
+                }
+                if is_dir && !self.entries(ino)?.is_empty() {
+                    return error(libc::ENOTEMPTY);
+                }
+                self.wait_for(dir);
+                self.wait_for(ino);
+                locks.push(dir);
+                let entry = self.entry(dir, IN_DELETE, 0, name, ino);
+                self.unplace(dir, name);
+                told.extend(self.lose(ino));
+                told.push_back(entry);
+            }
+            Op::Rename(from, to) | Op::Exchange(from, to) => {
+                let exchange = matches!(op, Op::Exchange(..));
+                self.rename(from, to, exchange, &mut locks, &mut told)?;
+            }
+            Op::Write(path) | Op::Chmod(path) => {
+                let (dir, name) = self.parent(path)?;
+                let ino = self.lookup(dir, name)?;
+                let mask = match op {
+                    Op::Write(_) if self.is_dir(ino) => return error(libc::EISDIR),
+                    Op::Write(_) => IN_MODIFY,
+                    _ => IN_ATTRIB,
+                };
+                told.push_back(self.entry(dir, mask, 0, name, ino));
+                let is_dir = if self.is_dir(ino) { IN_ISDIR } else { 0 };
+                told.push_back(Telling::Own(ino, mask | is_dir));
+            }
+        }
+        self.flights.push(Flight { locks, tellings: told });
+        Ok(())
+    }
+
+    fn rename(
+        &mut self,
+        from: &[u8],
+        to: &[u8],
+        exchange: bool,
+        locks: &mut Vec<Ino>,
+        told: &mut VecDeque<Telling>,
+    ) -> Result<(), Errno> {
+        let ((dir_a, a), (dir_b, b)) = (self.parent(from)?, self.parent(to)?);
+        let source = self.lookup(dir_a, a)?;
+        let target = self.lookup(dir_b, b).ok();
+        if target == Some(source) {
+            // The same file, perhaps under two names: nothing happens.
+            return Ok(());
+        }
+        let inside = |child: Ino, of: Ino| self.is_inside(child, of);
+        if inside(dir_b, source) || target.is_some_and(|target| inside(dir_a, target)) {
+            return error(libc::EINVAL);
+        }
+        if exchange && target.is_none() {
+            return error(libc::ENOENT);
+        }
+        if let (Some(target), false) = (target, exchange) {
+            match (self.is_dir(source), self.is_dir(target)) {
+                (true, false) => return error(libc::ENOTDIR),
+                (false, true) => return error(libc::EISDIR),
+                (true, true) if !self.entries(target)?.is_empty() => {
+                    return error(libc::ENOTEMPTY);
+                }
+                _ => {}
+            }
+        }
+        for ino in [dir_a, dir_b].into_iter().chain(target) {
+            self.wait_for(ino);
+        }
+        locks.extend([dir_a, dir_b]);
+        self.unplace(dir_a, a);
+        if target.is_some() {
+            self.unplace(dir_b, b);
+        }
+        self.place(dir_b, b, source);
+        self.cookie += 1;
+        told.push_back(self.entry(dir_a, IN_MOVED_FROM, self.cookie, a, source));
+        told.push_back(self.entry(dir_b, IN_MOVED_TO, self.cookie, b, source));
+        match target {
+            Some(target) if exchange => {
+                self.place(dir_a, a, target);
+                told.push_back(Telling::Own(source, IN_MOVE_SELF));
+                self.cookie += 1;
+                told.push_back(self.entry(dir_b, IN_MOVED_FROM, self.cookie, b, target));
+                told.push_back(self.entry(dir_a, IN_MOVED_TO, self.cookie, a, target));
+                told.push_back(Telling::Own(target, IN_MOVE_SELF));
+            }
+            Some(target) => {
+                let is_dir = if self.is_dir(target) { IN_ISDIR } else { 0 };
+                told.push_back(Telling::Own(target, IN_ATTRIB | is_dir));
+                told.push_back(Telling::Own(source, IN_MOVE_SELF));
+                let lost = self.lose(target);
+                told.extend(lost.into_iter().filter(|told| matches!(told, Telling::Gone(_))));
+            }
+            None => told.push_back(Telling::Own(source, IN_MOVE_SELF)),
+        }
+        Ok(())
+    }
+
+    /// Lands the next event of an operation under way. False if there is none.
+    pub fn land(&mut self, which: usize) -> bool {
+        self.close_handles();
+        if self.flights.is_empty() {
+            return false;
+        }
+        let which = which % self.flights.len();
+        match self.flights[which].tellings.pop_front() {
+            Some(Telling::Entry(dir, mask, cookie, name)) => self.tell(dir, mask, cookie, &name),
+            Some(Telling::Own(ino, mask)) => self.tell(ino, mask, 0, b""),
+            Some(Telling::Gone(ino)) => {
+                self.inodes[ino].gone = true;
+                self.end(ino);
+            }
+            None => {}
+        }
+        if self.flights[which].tellings.is_empty() {
+            self.flights.remove(which);
+        }
+        true
+    }
+
+    /// Operations under way.
+    pub fn flights(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Waits for the operations that hold the lock of a directory.
+    pub fn wait_for(&mut self, dir: Ino) {
+        while let Some(at) = self.flights.iter().position(|flight| flight.locks.contains(&dir)) {
+            self.land(at);
+        }
+    }
+
+    fn is_inside(&self, mut ino: Ino, of: Ino) -> bool {
+        loop {
+            if ino == of {
+                return true;
+            }
+            match &self.inodes[ino].place {
+                Some((parent, _)) => ino = *parent,
+                None => return false,
+            }
+        }
+    }
+
+    fn entry(&self, dir: Ino, mask: u32, cookie: u32, name: &[u8], ino: Ino) -> Telling {
+        let is_dir = if self.is_dir(ino) { IN_ISDIR } else { 0 };
+        Telling::Entry(dir, mask | is_dir, cookie, name.to_vec())
+    }
+
+    fn place(&mut self, dir: Ino, name: &[u8], ino: Ino) {
+        self.serial += 1;
+        let serial = self.serial;
+        if let Some(entries) = &mut self.inodes[dir].entries {
+            entries.insert(name.to_vec(), (ino, serial));
+        }
+        if self.is_dir(ino) {
+            self.inodes[ino].place = Some((dir, name.to_vec()));
+        }
+    }
+
+    fn unplace(&mut self, dir: Ino, name: &[u8]) {
+        let removed = self.inodes[dir].entries.as_mut().and_then(|entries| entries.remove(name));
+        if let Some((ino, _)) = removed {
+            self.inodes[ino].place = None;
+        }
+    }
+
+    /// What an inode is told when it loses a name.
+    fn lose(&mut self, ino: Ino) -> Vec<Telling> {
+        let inode = &mut self.inodes[ino];
+        if inode.entries.is_some() {
+            return vec![Telling::Gone(ino)];
+        }
+        inode.links -= 1;
+        let last = inode.links == 0;
+        let mut told = vec![Telling::Own(ino, IN_ATTRIB)];
+        if last {
+            told.push(Telling::Gone(ino));
+        }
+        told
+    }
+
+    /// The end of an inode, if nobody has it open.
+    fn end(&mut self, ino: Ino) {
+        if self.inodes[ino].handles > 0 {
+            return;
+        }
+        self.inodes[ino].gone = false;
+        self.tell(ino, IN_DELETE_SELF, 0, b"");
+        if let Some(mark) = self.marks.get(&ino) {
+            self.unmark(mark.wd);
+        }
+    }
+}

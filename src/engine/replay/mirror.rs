@@ -1,0 +1,162 @@
+//! What a consumer believes that only applies events, by the rules that the library promises.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Disk, Ino};
+use libc::{IN_CREATE, IN_DELETE, IN_ISDIR, IN_MOVED_FROM, IN_MOVED_TO};
+
+/// One event, as it was delivered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Told {
+    /// Id of the watch.
+    pub watch: i64,
+    /// Event bits.
+    pub mask: u32,
+    /// Rename cookie.
+    pub cookie: u32,
+    /// Flags of the C interface.
+    pub flags: u32,
+    /// errno value.
+    pub error: i32,
+    /// Path of the entry.
+    pub path: Vec<u8>,
+    /// Where its name starts in the path.
+    pub name: usize,
+    /// Where it was.
+    pub old: Option<Vec<u8>>,
+    /// The watch has ended.
+    pub last: bool,
+}
+
+/// An entry and what is below it.
+#[derive(Default, PartialEq, Eq)]
+pub struct Entry {
+    is_dir: bool,
+    below: BTreeMap<Vec<u8>, Entry>,
+}
+
+/// A believed tree.
+pub struct Mirror {
+    root: Vec<u8>,
+    tree: Entry,
+    kept: HashMap<u32, (Vec<u8>, Entry)>,
+}
+
+fn text(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+impl Mirror {
+    /// Nothing is known of the tree at `root`.
+    pub fn new(root: &[u8]) -> Self {
+        let tree = Entry { is_dir: true, below: BTreeMap::new() };
+        Self { root: root.to_vec(), tree, kept: HashMap::new() }
+    }
+
+    fn dir(&mut self, path: &[u8]) -> Result<&mut Entry, String> {
+        let below = path
+            .strip_prefix(&self.root[..])
+            .ok_or_else(|| format!("{} is outside", text(path)))?;
+        let mut at = &mut self.tree;
+        for name in below.split(|&b| b == b'/').filter(|name| !name.is_empty()) {
+            at = at
+                .below
+                .get_mut(name)
+                .filter(|entry| entry.is_dir)
+                .ok_or_else(|| format!("no directory was told at or above {}", text(path)))?;
+        }
+        Ok(at)
+    }
+
+    /// Applies an event.
+    pub fn apply(&mut self, told: &Told) -> Result<(), String> {
+        let bits = told.mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
+        let path = text(&told.path);
+        if told.name >= told.path.len() {
+            return if bits == 0 { Ok(()) } else { Err(format!("{path} has no name")) };
+        }
+        let name = &told.path[told.name..];
+        let is_dir = told.mask & IN_ISDIR != 0;
+        if bits == IN_MOVED_TO {
+            return self.moved_to(told, name, is_dir);
+        }
+        let here = self.dir(&told.path[..told.name])?;
+        let known = here.below.get(name).map(|entry| entry.is_dir);
+        if bits == IN_CREATE {
+            if known.is_some() {
+                return Err(format!("{path} was told already"));
+            }
+            here.below.insert(name.to_vec(), Entry { is_dir, ..Entry::default() });
+            return Ok(());
+        }
+        match known {
+            None => return Err(format!("{path} was not told")),
+            Some(dir) if dir != is_dir && told.error == 0 => {
+                return Err(format!("{path} was told to be something else"));
+            }
+            Some(_) => {}
+        }
+        if bits & (IN_DELETE | IN_MOVED_FROM) != 0 {
+            let entry = here.below.remove(name).unwrap_or_default();
+            if bits == IN_MOVED_FROM {
+                self.kept.insert(told.cookie, (told.path.clone(), entry));
+            }
+        }
+        Ok(())
+    }
+
+    fn moved_to(&mut self, told: &Told, name: &[u8], is_dir: bool) -> Result<(), String> {
+        let path = text(&told.path);
+        let kept = self.kept.remove(&told.cookie);
+        let entry = match (&told.old, kept) {
+            (Some(old), Some((from, entry))) if *old == from => {
+                if entry.is_dir != is_dir {
+                    return Err(format!("{path} is something else than what was taken away"));
+                }
+                entry
+            }
+            (Some(old), kept) => {
+                let kept = kept.map(|(from, _)| text(&from));
+                return Err(format!("{path} comes from {}, kept is {kept:?}", text(old)));
+            }
+            (None, Some((from, _))) => {
+                return Err(format!("{path} without old path, kept is {}", text(&from)));
+            }
+            (None, None) => Entry { is_dir, ..Entry::default() },
+        };
+        let here = self.dir(&told.path[..told.name])?;
+        here.below.insert(name.to_vec(), entry);
+        Ok(())
+    }
+
+    /// Is that what is on the disk?
+    pub fn compare(&self, disk: &Disk) -> Result<(), String> {
+        match disk.resolve(&self.root) {
+            Ok(root) => differ(&self.root, &self.tree, disk, root),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn differ(path: &[u8], entry: &Entry, disk: &Disk, ino: Ino) -> Result<(), String> {
+    let Ok(real) = disk.entries(ino) else {
+        return Ok(());
+    };
+    let below = |name: &[u8]| [path, b"/", name].concat();
+    for name in entry.below.keys() {
+        if !real.contains_key(name) {
+            return Err(format!("{} was told and is not there", text(&below(name))));
+        }
+    }
+    for (name, &(ino, _)) in real {
+        let path = below(name);
+        let Some(entry) = entry.below.get(name) else {
+            return Err(format!("{} is there and was not told", text(&path)));
+        };
+        if entry.is_dir != disk.is_dir(ino) {
+            return Err(format!("{} is something else", text(&path)));
+        }
+        differ(&path, entry, disk, ino)?;
+    }
+    Ok(())
+}

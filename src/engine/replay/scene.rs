@@ -1,0 +1,151 @@
+//! The engine over the replay world, driven as a program drives it.
+
+use std::collections::HashMap;
+
+use super::Replay;
+use super::mirror::{Mirror, Told};
+use crate::engine::{Batch, Engine, Limits, Request, WatchFlags};
+
+/// Turns that anything may take.
+const TURNS: usize = 100_000;
+
+/// RINOTIFY_WATCH_MASK
+pub const MASK: u32 = 0x2fc6;
+
+/// An engine, and what its callers hold.
+pub struct Scene {
+    /// The engine.
+    pub engine: Engine<Replay>,
+    batch: Batch,
+    /// By id: what the consumer of a watch believes, if it can know the whole tree.
+    pub watches: HashMap<i64, Option<Mirror>>,
+}
+
+impl Scene {
+    /// Nothing is watched.
+    pub fn new(world: Replay, limits: Limits) -> Self {
+        Self {
+            engine: Engine::new(world, limits),
+            batch: Batch::default(),
+            watches: HashMap::new(),
+        }
+    }
+
+    /// A watch call.
+    pub fn watch(&mut self, id: i64, path: &[u8], mask: u32, flags: u32) -> Result<(), String> {
+        let flags = WatchFlags::from_bits_truncate(flags);
+        let request = Request { path: path.to_vec(), absolute: path.to_vec(), mask, flags };
+        let failed = |failure| format!("watch {id}: {failure:?}");
+        let start = self.engine.start_watch(id, request).map_err(failed)?;
+        for _ in 0..TURNS {
+            if self.engine.build(start, 64) {
+                break;
+            }
+        }
+        self.engine.finish_watch(start, false).map_err(failed)?;
+        let whole = flags.is_all() && mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
+        self.watches.insert(id, whole.then(|| Mirror::new(path)));
+        Ok(())
+    }
+
+    /// Ends a watch.
+    pub fn ignore(&mut self, id: i64) -> bool {
+        self.watches.remove(&id);
+        self.engine.ignore_id(id)
+    }
+
+    /// One turn: what it delivers.
+    pub fn turn(&mut self) -> Result<(bool, Vec<Told>), String> {
+        self.batch.clear();
+        let turned = self.engine.turn(&mut self.batch);
+        let worked = turned.map_err(|errno| format!("turn: {errno:?}"))?;
+        let arena = self.batch.arena();
+        let mut all = Vec::new();
+        for out in self.batch.events() {
+            if !self.watches.contains_key(&out.watch) {
+                continue;
+            }
+            let old = &arena[out.old..out.old + out.old_len];
+            let told = Told {
+                watch: out.watch,
+                mask: out.mask,
+                cookie: out.cookie,
+                flags: out.flags,
+                error: out.error,
+                path: arena[out.path..out.path + out.path_len].to_vec(),
+                name: out.name,
+                old: (!old.is_empty()).then(|| old.to_vec()),
+                last: out.last,
+            };
+            if out.last {
+                self.watches.remove(&out.watch);
+            }
+            all.push(told);
+        }
+        for id in self.engine.take_dropped() {
+            self.watches.remove(&id);
+        }
+        Ok((worked, all))
+    }
+
+    /// Lets the mirrors believe events.
+    pub fn believe(&mut self, all: &[Told]) -> Result<(), String> {
+        for told in all {
+            if let Some(Some(mirror)) = self.watches.get_mut(&told.watch) {
+                mirror.apply(told)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns while the descriptor is readable; then there must be nothing left to tell.
+    pub fn drain(&mut self) -> Result<Vec<Told>, String> {
+        let mut all = Vec::new();
+        for _ in 0..TURNS {
+            if self.engine.world.disk.queued() == 0 {
+                let (_, rest) = self.turn()?;
+                if self.engine.world.disk.queued() > 0 {
+                    all.extend(rest);
+                    continue;
+                }
+                return match rest.first() {
+                    None => Ok(all),
+                    Some(told) => Err(format!("not readable, but there was {told:?}")),
+                };
+            }
+            all.extend(self.turn()?.1);
+        }
+        Err("the queue never empties".into())
+    }
+
+    /// The barrier.
+    pub fn sync(&mut self) -> Result<Vec<Told>, String> {
+        let mut all = Vec::new();
+        self.engine.begin_sync();
+        for _ in 0..TURNS {
+            all.extend(self.turn()?.1);
+            if self.engine.sync_done() {
+                return Ok(all);
+            }
+        }
+        Err("the barrier never comes out".into())
+    }
+
+    /// Everything is quiet: what the consumers believe is so, and the kernel watches what the
+    /// engine knows.
+    pub fn check(&mut self) -> Result<(), String> {
+        for mirror in self.watches.values().flatten() {
+            mirror.compare(&self.engine.world.disk)?;
+        }
+        self.engine.world.disk.close_handles();
+        let mut ours: Vec<_> = self.engine.watchpoints().iter().map(|point| point.1).collect();
+        ours.sort_unstable();
+        ours.dedup();
+        let theirs = self.engine.world.wds();
+        if ours != theirs {
+            return Err(format!("the engine knows wds {ours:?}, the kernel {theirs:?}"));
+        }
+        let [_, _, _, pending, _] = self.engine.figures();
+        if pending > 0 { Err(format!("{pending} things are still to be done")) } else { Ok(()) }
+    }
+}

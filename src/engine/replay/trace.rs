@@ -1,0 +1,372 @@
+//! Traces: what happens and what must be delivered, as text files in tests/traces. Their format is
+//! described in tests/traces/README.md.
+
+use std::cell::RefCell;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::mirror::Told;
+use super::scene::{MASK, Scene};
+use super::{Call, Op, Replay};
+use crate::engine::Limits;
+
+const NAMES: [(&str, u32); 16] = [
+    ("ACCESS", libc::IN_ACCESS),
+    ("MODIFY", libc::IN_MODIFY),
+    ("ATTRIB", libc::IN_ATTRIB),
+    ("CLOSE_NOWRITE", libc::IN_CLOSE_NOWRITE),
+    ("OPEN", libc::IN_OPEN),
+    ("MOVED_FROM", libc::IN_MOVED_FROM),
+    ("MOVED_TO", libc::IN_MOVED_TO),
+    ("CREATE", libc::IN_CREATE),
+    ("DELETE", libc::IN_DELETE),
+    ("DELETE_SELF", libc::IN_DELETE_SELF),
+    ("MOVE_SELF", libc::IN_MOVE_SELF),
+    ("UNMOUNT", libc::IN_UNMOUNT),
+    ("Q_OVERFLOW", libc::IN_Q_OVERFLOW),
+    ("IGNORED", libc::IN_IGNORED),
+    ("ONESHOT", libc::IN_ONESHOT),
+    ("ISDIR", libc::IN_ISDIR),
+];
+
+const CALLS: [(&str, Call); 9] = [
+    ("queue", Call::Queue),
+    ("add", Call::Add),
+    ("remove", Call::Remove),
+    ("open", Call::Open),
+    ("open_to_list", Call::OpenToList),
+    ("list", Call::List),
+    ("settle", Call::Settle),
+    ("stat", Call::Stat),
+    ("give_way", Call::GiveWay),
+];
+
+fn mask_of(words: &str) -> Result<u32, String> {
+    words.split('|').try_fold(0, |mask, word| {
+        let known = NAMES.iter().find(|(name, _)| *name == word);
+        known.map(|(_, bit)| mask | bit).ok_or(format!("no such event: {word}"))
+    })
+}
+
+fn words_of(mask: u32) -> String {
+    let words: Vec<_> = NAMES.iter().filter(|(_, bit)| mask & bit != 0).map(|n| n.0).collect();
+    words.join("|")
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("no number: {word}"))
+}
+
+fn line_of(told: &Told) -> String {
+    let mut line = format!("> {} {}", told.watch, words_of(told.mask));
+    let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    let _ = write!(line, " {}", text(&told.path));
+    if told.name >= told.path.len() {
+        line.push_str(" itself");
+    }
+    if let Some(old) = &told.old {
+        let _ = write!(line, " from {}", text(old));
+    }
+    if told.flags & crate::engine::mask::SYNTHETIC != 0 {
+        line.push_str(" synthetic");
+    }
+    if told.error != 0 {
+        let _ = write!(line, " error {}", told.error);
+    }
+    if told.last {
+        line.push_str(" last");
+    }
+    line
+}
+
+fn op_of(words: &[&str]) -> Result<Op, String> {
+    let path = |at: usize| {
+        let word = words.get(at).ok_or(format!("{words:?} lacks a path"))?;
+        Ok::<_, String>(word.as_bytes().to_vec())
+    };
+    Ok(match words[0] {
+        "mkdir" => Op::Mkdir(path(1)?),
+        "create" => Op::Create(path(1)?),
+        "unlink" => Op::Unlink(path(1)?),
+        "rmdir" => Op::Rmdir(path(1)?),
+        "rename" => Op::Rename(path(1)?, path(2)?),
+        "exchange" => Op::Exchange(path(1)?, path(2)?),
+        "link" => Op::Link(path(1)?, path(2)?),
+        "write" => Op::Write(path(1)?),
+        "chmod" => Op::Chmod(path(1)?),
+        other => return Err(format!("no such step: {other}")),
+    })
+}
+
+/// Something that is to happen between: the call, what it is about, and the operations.
+struct Ambush {
+    call: Call,
+    path: Vec<u8>,
+    ops: Vec<Step>,
+}
+
+#[derive(Clone)]
+enum Step {
+    Whole(Op),
+    Begin(Op),
+    Land,
+}
+
+impl Step {
+    fn parse(line: &str) -> Result<Self, String> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        Ok(match words[0] {
+            "land" => Self::Land,
+            "begin" => Self::Begin(op_of(&words[1..])?),
+            _ => Self::Whole(op_of(&words)?),
+        })
+    }
+
+    fn run(&self, disk: &mut super::Disk) -> Result<(), String> {
+        match self {
+            Self::Land => {
+                disk.land(0);
+            }
+            Self::Begin(op) | Self::Whole(op) => {
+                let before = disk.flights();
+                disk.begin(op).map_err(|errno| format!("{op:?}: {errno:?}"))?;
+                while matches!(self, Self::Whole(_)) && disk.flights() > before {
+                    disk.land(before);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+type Ambushes = Rc<RefCell<Vec<Ambush>>>;
+
+/// One trace file under way.
+struct Player {
+    scene: Scene,
+    ambushes: Ambushes,
+    unchecked: bool,
+}
+
+impl Player {
+    fn new(limits: Limits) -> Self {
+        let ambushes = Ambushes::default();
+        let mut world = Replay::new();
+        let waiting = ambushes.clone();
+        world.between = Some(Box::new(move |disk, call, ino| {
+            let due = |ambush: &Ambush| {
+                ambush.call == call
+                    && (ambush.path == b"*" || disk.resolve(&ambush.path) == Ok(ino))
+            };
+            let at = waiting.borrow().iter().position(due);
+            if let Some(at) = at {
+                let ambush = waiting.borrow_mut().remove(at);
+                for step in &ambush.ops {
+                    step.run(disk).unwrap();
+                }
+            }
+        }));
+        Self { scene: Scene::new(world, limits), ambushes, unchecked: false }
+    }
+
+    fn setting(&mut self, word: &str, value: &str) -> Result<(), String> {
+        let world = &mut self.scene.engine.world;
+        match word {
+            "list_chunk" => world.list_chunk = number(value)?,
+            "bare" => world.bare = value == "yes",
+            "watch_limit" => world.watch_limit = number(value)?,
+            "queue_limit" => world.disk.queue_limit = number(value)?,
+            other => return Err(format!("no such setting: {other}")),
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, words: &[&str]) -> Result<(), String> {
+        let [id, path, rest @ ..] = words else {
+            return Err("watch needs an id and a path".into());
+        };
+        let (mut mask, mut flags) = (MASK, 0);
+        for word in rest {
+            match *word {
+                "recursive" => flags |= 1,
+                "auto_add" => flags |= 2,
+                "existing" => flags |= 4,
+                "all" => flags |= 7,
+                words => mask = mask_of(words)?,
+            }
+        }
+        self.scene.watch(number(id)?, path.as_bytes(), mask, flags)
+    }
+
+    fn raw(&mut self, words: &[&str]) -> Result<(), String> {
+        let [on, mask, cookie, rest @ ..] = words else {
+            return Err("raw needs a path or wd, a mask and a cookie".into());
+        };
+        let disk = &mut self.scene.engine.world.disk;
+        let wd = match disk.resolve(on.as_bytes()) {
+            Ok(ino) if on.starts_with('/') => {
+                disk.marks.get(&ino).ok_or(format!("{on} is not watched"))?.wd
+            }
+            _ => number(on)?,
+        };
+        let name = rest.first().map_or(&b""[..], |name| name.as_bytes());
+        disk.push(wd, mask_of(mask)?, number(cookie)?, name);
+        Ok(())
+    }
+
+    /// One step; what it delivers.
+    fn step(&mut self, line: &str) -> Result<Vec<Told>, String> {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let none = Vec::new();
+        match words[0] {
+            "set" => self.setting(words[1], words[2]).map(|()| none),
+            "watch" => self.watch(&words[1..]).map(|()| none),
+            "ignore" if words[1].starts_with('/') => {
+                self.scene.engine.exclude(words[1].as_bytes());
+                Ok(none)
+            }
+            "ignore" => {
+                self.scene.ignore(number(words[1])?);
+                Ok(none)
+            }
+            "unchecked" => {
+                self.unchecked = true;
+                Ok(none)
+            }
+            "raw" => self.raw(&words[1..]).map(|()| none),
+            "on" => {
+                let (call, ops) = line[2..].split_once(':').ok_or("on needs a colon")?;
+                let call: Vec<_> = call.split_whitespace().collect();
+                let known = CALLS.iter().find(|(name, _)| *name == call[0]);
+                let known = known.ok_or(format!("no such call: {}", call[0]))?.1;
+                let path = call[1].as_bytes().to_vec();
+                let ops = ops.split(';').map(Step::parse).collect::<Result<_, _>>()?;
+                self.ambushes.borrow_mut().push(Ambush { call: known, path, ops });
+                Ok(none)
+            }
+            "turn" => self.scene.turn().map(|(_, told)| told),
+            "drain" => self.scene.drain(),
+            "sync" => self.scene.sync(),
+            _ => {
+                let step = Step::parse(line)?;
+                step.run(&mut self.scene.engine.world.disk)?;
+                Ok(none)
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        let told = self.scene.drain()?;
+        if let Some(told) = told.first() {
+            return Err(format!("told after the end: {}", line_of(told)));
+        }
+        if let Some(ambush) = self.ambushes.borrow().first() {
+            return Err(format!("{:?} never came", ambush.call));
+        }
+        if self.unchecked { Ok(()) } else { self.scene.check() }
+    }
+}
+
+fn limits(line: &str) -> Result<Limits, String> {
+    let mut limits = Limits { read_size: 65_536, max_events: 4096, max_scan: 1024 };
+    for word in line.split_whitespace().skip(1) {
+        match word.split_once('=') {
+            Some(("read_size", value)) => limits.read_size = number(value)?,
+            Some(("max_events", value)) => limits.max_events = number(value)?,
+            Some(("max_scan", value)) => limits.max_scan = number(value)?,
+            _ => return Err(format!("no such limit: {word}")),
+        }
+    }
+    Ok(limits)
+}
+
+/// Plays a trace; returns it as it was, with what was delivered in place of what was expected.
+fn play(text: &str) -> String {
+    let mut player = None;
+    let mut real = String::new();
+    for line in text.lines() {
+        let bare = line.trim();
+        if bare.starts_with('>') || bare.starts_with('!') {
+            continue;
+        }
+        real.push_str(line);
+        real.push('\n');
+        if bare.is_empty() || bare.starts_with('#') {
+            continue;
+        }
+        let outcome = if bare.starts_with("limits") {
+            limits(bare).map(|limits| {
+                player = Some(Player::new(limits));
+                Vec::new()
+            })
+        } else {
+            let default = Limits { read_size: 65_536, max_events: 4096, max_scan: 1024 };
+            player.get_or_insert_with(|| Player::new(default)).step(bare)
+        };
+        let told = outcome.unwrap_or_else(|problem| {
+            let _ = writeln!(real, "! {problem}");
+            Vec::new()
+        });
+        for told in &told {
+            let _ = writeln!(real, "{}", line_of(told));
+        }
+        let believed = player.as_mut().map_or(Ok(()), |player| player.scene.believe(&told));
+        if let Err(problem) = believed {
+            let _ = writeln!(real, "! {problem}");
+        }
+    }
+    if let Err(problem) = player.map_or(Ok(()), |mut player| player.end()) {
+        let _ = writeln!(real, "! {problem}");
+    }
+    real
+}
+
+/// The lines of both, those that differ marked, from the first difference on.
+fn difference(expected: &str, real: &str) -> String {
+    let (expected, real): (Vec<_>, Vec<_>) = (expected.lines().collect(), real.lines().collect());
+    let same = expected.iter().zip(&real).take_while(|(a, b)| a == b).count();
+    let back = |lines: &[&str]| lines.len() - same;
+    let tail = expected[same..].iter().rev().zip(real[same..].iter().rev());
+    let tail = tail.take_while(|(a, b)| a == b).count().min(back(&expected)).min(back(&real));
+    let mut out = String::new();
+    for line in &expected[..same] {
+        let _ = writeln!(out, "    {line}");
+    }
+    for line in &expected[same..expected.len() - tail] {
+        let _ = writeln!(out, "  - {line}");
+    }
+    for line in &real[same..real.len() - tail] {
+        let _ = writeln!(out, "  + {line}");
+    }
+    for line in &real[real.len() - tail..] {
+        let _ = writeln!(out, "    {line}");
+    }
+    out
+}
+
+fn traces() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
+    let files = std::fs::read_dir(dir).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|end| end == "trace"));
+    files.sort();
+    files
+}
+
+#[test]
+fn every_trace() {
+    let files = traces();
+    assert!(files.len() >= 25, "only {} traces found", files.len());
+    let mut failed = Vec::new();
+    for file in &files {
+        let expected = std::fs::read_to_string(file).unwrap();
+        let real = play(&expected);
+        let name = file.file_name().unwrap().to_string_lossy();
+        if expected != real {
+            eprintln!("{name} (- expected, + delivered):\n{}", difference(&expected, &real));
+            failed.push(name.into_owned());
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} traces differ: {failed:?}", failed.len(), files.len());
+}
