@@ -153,9 +153,15 @@ impl<W: World> Engine<W> {
             // What moves away is not what has just come.
             return Some(next);
         }
-        let exchanged = self.said_before(raw, target.get()) != Some(false)
+        let before = self.said_before(raw, target.get());
+        let stood = self.stood(to, raw, target.get());
+        let proven = held.is_some()
+            || before == Some(true)
+            || matches!(stood, Stood::Watched(_))
+            || self.tree.child(to, name).is_some_and(|child| !self.tree.has(child, Flags::TOMB));
+        let exchanged = before != Some(false)
             && self.goes_back(to, &next, held)
-            && match self.stood(to, raw, target.get()) {
+            && match stood {
                 Stood::Nothing => false,
                 Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
                 Stood::Perhaps => match self.came(held) {
@@ -164,7 +170,13 @@ impl<W: World> Engine<W> {
                 },
             };
         if exchanged {
-            return Some(next);
+            if proven {
+                return Some(next);
+            }
+            // Something is left, but whether it stood there before nothing shows (see below): it
+            // is told as something new, which comes out right either way.
+            self.ask(to, name, next.cookie, true);
+            return None;
         }
         if next.at == raw.next {
             // The kernel merges a MOVED_TO with an identical newest event, and does not compare

@@ -377,10 +377,15 @@ impl<W: World> Engine<W> {
 
     /// An entry turns out to be there.
     fn tell_found(&mut self, batch: &mut Batch, number: u32, dir: NodeId, name: &[u8], mask: u32) {
-        if self.live(number, dir) && self.known(dir, name, mask).is_none() {
-            let is_dir = mask & IN_ISDIR;
+        if self.known(dir, name, mask).is_some() {
+            return;
+        }
+        let is_dir = mask & IN_ISDIR;
+        if self.live(number, dir) {
             self.tell(batch, dir, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
             self.appear(number, dir, name, is_dir != 0, true);
+        } else if self.tree.has(dir, Flags::NOTING) {
+            self.appear(number, dir, name, is_dir != 0, false);
         }
     }
 
