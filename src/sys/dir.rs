@@ -259,6 +259,29 @@ impl Dir {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+impl ListBuffer {
+    /// What getdents64(2) would fill in for these entries.
+    pub fn fill<'a>(&mut self, entries: impl Iterator<Item = Entry<'a>>) {
+        self.bytes.clear();
+        for entry in entries {
+            let reclen = (19 + entry.name.len() + 1).next_multiple_of(8);
+            let end = self.bytes.len() + reclen;
+            self.bytes.extend(entry.inode.to_ne_bytes());
+            self.bytes.extend(0i64.to_ne_bytes());
+            self.bytes.extend(u16::try_from(reclen).unwrap_or(u16::MAX).to_ne_bytes());
+            self.bytes.push(match entry.kind {
+                None => libc::DT_UNKNOWN,
+                Some(Kind::Directory) => libc::DT_DIR,
+                Some(Kind::Other) => libc::DT_REG,
+            });
+            self.bytes.extend(entry.name);
+            self.bytes.resize(end, 0);
+        }
+        (self.at, self.end) = (0, self.bytes.len());
+    }
+}
+
 impl ListBuffer {
     /// The next entry, "." and ".." left out.
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {

@@ -7,6 +7,8 @@ mod dir;
 mod inotify;
 
 pub use cwd::OwnCwd;
+#[cfg(any(test, fuzzing))]
+pub use dir::Entry;
 pub use dir::{Dir, Kind, ListBuffer, absolute};
 pub use inotify::{Inotify, Poker};
 
