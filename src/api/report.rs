@@ -34,17 +34,25 @@ fn c_string(bytes: impl Into<Vec<u8>>) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
+/// strerror(3)'s text.
+pub fn reason_text(errno: Errno) -> String {
+    let mut text = [0u8; 256];
+    // SAFETY: as many bytes as are there are given.
+    unsafe { libc::strerror_r(errno.0, text.as_mut_ptr().cast(), text.len()) };
+    let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+    text.to_string_lossy().into_owned()
+}
+
 /// Remembers a failure for the thread, and returns its errno value.
 pub fn remember(failure: &Failure) -> c_int {
     let Failure { errno, step, path } = failure;
     let limit = sys::limit_in_force(*errno, step);
-    let reason = std::io::Error::from_raw_os_error(errno.0);
     let mut message = format!("{step}: ").into_bytes();
     if !path.is_empty() {
         message.extend_from_slice(path);
         message.extend_from_slice(b": ");
     }
-    message.extend_from_slice(reason.to_string().as_bytes());
+    message.extend_from_slice(reason_text(*errno).as_bytes());
     if let Some((name, limit)) = limit {
         message.extend_from_slice(format!(" ({name}, the limit in force, is {limit})").as_bytes());
     }
@@ -68,7 +76,7 @@ pub fn remember(failure: &Failure) -> c_int {
 ///
 /// # Safety
 /// `at` points to at least a `size_t`.
-unsafe fn stated_size<T>(at: *const T) -> usize {
+pub unsafe fn stated_size<T>(at: *const T) -> usize {
     // SAFETY: the caller's promise.
     unsafe { at.cast::<usize>().read_unaligned() }
 }
@@ -77,7 +85,7 @@ unsafe fn stated_size<T>(at: *const T) -> usize {
 ///
 /// # Safety
 /// `at` points to `size` writable bytes.
-unsafe fn write_front<T>(at: *mut T, size: usize, value: &T) {
+pub unsafe fn write_front<T>(at: *mut T, size: usize, value: &T) {
     let word = size_of::<usize>();
     let len = size.min(size_of::<T>());
     // SAFETY: both sides have at least `len` bytes, and `len >= word` was checked by the caller.
