@@ -71,8 +71,150 @@
 /** The repair after an overflow is complete; `path` is the root. Since 0.1. */
 #define RINOTIFY_EVENT_RESCAN_END 0x0008
 
+/**
+ * Creation flag: the deletion of a watched root is the end of the watcher. What was read of the
+ * queue with its last event (IN_DELETE_SELF, then IN_IGNORED) is delivered, then the connection is
+ * lost with the reason 0. Since 0.1.
+ */
+#define RINOTIFY_LOSE_CONNECTION_ON_DELETE_SELF 0x0001
+
+/**
+ * RINOTIFY_LOG_* level of something that does not work and will not by itself. The levels are
+ * those of syslog(3).
+ */
+#define RINOTIFY_LOG_ERROR 3
+
+/**
+ * Level of something that is not whole: a directory that is not watched, an overflow, a connection
+ * that broke.
+ */
+#define RINOTIFY_LOG_WARNING 4
+
+/** Level of something worth knowing. */
+#define RINOTIFY_LOG_INFO 6
+
+/** The stream owns its descriptor and closes it at the end. Since 0.1. */
+#define RINOTIFY_STREAM_CLOSE_FD 0x0001
+
+/**
+ * Leave O_NONBLOCK as it is. Otherwise a pipe, a terminal or a device that could block is made
+ * non-blocking, for everybody who shares its open file description, and made as it was when the
+ * stream lets it go. Sockets need no flag and keep theirs, whatever it is; regular files are always
+ * ready. Since 0.1.
+ */
+#define RINOTIFY_STREAM_KEEP_FLAGS 0x0002
+
+/** State bit: the connection is not lost. */
+#define RINOTIFY_STREAM_CONNECTED 0x0001
+
+/** State bit: it will end when everything is written. */
+#define RINOTIFY_STREAM_DISCONNECTING 0x0002
+
+/** State bit: its writing half will be closed when everything is written. */
+#define RINOTIFY_STREAM_WRITE_DISCONNECTING 0x0004
+
+/** State bit: the writing half is closed. */
+#define RINOTIFY_STREAM_WRITE_DISCONNECTED 0x0008
+
+/** State bit: it waits for room; inotify_watcher_stream_wants_write(). */
+#define RINOTIFY_STREAM_WANTS_WRITE 0x0010
+
+/** State bit: more waits than the buffer size; inotify_watcher_stream_is_send_buffer_full(). */
+#define RINOTIFY_STREAM_FULL 0x0020
+
+/** State bit: a producer is registered. */
+#define RINOTIFY_STREAM_PRODUCER 0x0040
+
+/** State bit: it is a streaming (push) producer. */
+#define RINOTIFY_STREAM_STREAMING_PRODUCER 0x0080
+
+/** State bit: it is paused. */
+#define RINOTIFY_STREAM_PRODUCER_PAUSED 0x0100
+
 /** A watcher: one inotify instance with one descriptor to poll. Opaque; thread-safe. */
 typedef struct inotify_watcher inotify_watcher;
+
+/** A stream: a buffered, non-blocking writer over one descriptor. Opaque; thread-safe. */
+typedef struct inotify_watcher_stream inotify_watcher_stream;
+
+/**
+ * Puts the descriptor of a watcher into the program's loop, or takes it out again.
+ *
+ * Added, the loop calls inotify_watcher_do_read(watcher) whenever `fd` is readable. `slot` points to
+ * a pointer of the library's that is NULL at first and belongs to the loop's code: whatever it has
+ * to find again for this descriptor goes there. The library never adds twice or removes what it has
+ * not added, and removes before it closes the descriptor; the last call for a watcher is a removal,
+ * after which the slot is gone. It runs on the thread that called into the library, with no lock
+ * held, one call at a time for one watcher; it may call every function on it.
+ *
+ * Returns 0, or a negative errno: a watcher that cannot be added reports it from
+ * inotify_watcher_start_reading(). What a removal returns does not matter. Since 0.1.
+ */
+typedef int (*inotify_watcher_reactor_reader)(void *context,
+                                              int fd,
+                                              inotify_watcher *watcher,
+                                              void **slot);
+
+/**
+ * Puts the descriptor of a stream into the program's loop, or takes it out again.
+ *
+ * Added, the loop calls inotify_watcher_stream_do_write(stream) whenever `fd` is writable, has an
+ * error or was hung up. All else is as with inotify_watcher_reactor_reader; the slot is the
+ * stream's own. The same descriptor may be in the loop for reading on the program's account: a loop
+ * that can hold it only once (epoll) needs a dup(2) of it for one of them.
+ *
+ * Returns 0, or a negative errno. -EPERM says that this kind of descriptor cannot be watched, as
+ * epoll says of a regular file: it is always ready, so the stream writes to it at once, from
+ * whichever function puts bytes into it. Any other failure ends the connection with that reason.
+ * Since 0.1.
+ */
+typedef int (*inotify_watcher_reactor_writer)(void *context,
+                                              int fd,
+                                              inotify_watcher_stream *stream,
+                                              void **slot);
+
+/**
+ * The program's loop, as the library drives it. Set `size` and zero the rest first. It is copied;
+ * `context` must outlive the watchers and streams that it was given to. It grows as
+ * inotify_watcher_options does.
+ *
+ * With a loop that is not thread-safe, as most are not, call the library on the loop's thread only.
+ */
+typedef struct inotify_watcher_reactor {
+    /** sizeof(inotify_watcher_reactor). */
+    size_t size;
+    /** Handed to the functions as it is. */
+    void *context;
+    /** Watches for reading; needed by a watcher, with `remove_reader`. */
+    inotify_watcher_reactor_reader add_reader;
+    /** Ends that. */
+    inotify_watcher_reactor_reader remove_reader;
+    /** Watches for room to write; needed by a stream, with `remove_writer`. */
+    inotify_watcher_reactor_writer add_writer;
+    /** Ends that. */
+    inotify_watcher_reactor_writer remove_writer;
+} inotify_watcher_reactor;
+
+/**
+ * Called once when a watcher is closed, with the reason: 0 if it was asked for
+ * (inotify_watcher_lose_connection(), the end of a root with
+ * RINOTIFY_LOSE_CONNECTION_ON_DELETE_SELF), else a positive errno. The descriptor is closed
+ * already. It may call every function, inotify_watcher_destroy() included. No lock is held. Since
+ * 0.1.
+ */
+typedef void (*inotify_watcher_connection_lost)(inotify_watcher *watcher,
+                                                int reason,
+                                                void *user_data);
+
+/**
+ * Takes one line for an operator, without a newline. The strings are valid until it returns;
+ * control characters in names are escaped. `level` is a RINOTIFY_LOG_* value. No lock is held; it
+ * may call every function. Nothing else is ever printed by the library. Since 0.1.
+ */
+typedef void (*inotify_watcher_log)(uint32_t level,
+                                    const char *prefix,
+                                    const char *message,
+                                    void *user_data);
 
 /**
  * How a watcher is made. Set `size` to sizeof of the struct and the rest to 0, then fill in.
@@ -84,7 +226,7 @@ typedef struct inotify_watcher inotify_watcher;
 typedef struct inotify_watcher_options {
     /** sizeof(inotify_watcher_options). */
     size_t size;
-    /** None is defined yet; an unknown bit is -EINVAL. */
+    /** RINOTIFY_LOSE_CONNECTION_ON_DELETE_SELF; an unknown bit is -EINVAL. */
     uint32_t flags;
     /** Bytes that one read(2) asks for: 512 to 16777216, 0 for 65536. */
     uint32_t read_size;
@@ -94,6 +236,27 @@ typedef struct inotify_watcher_options {
      * Most directory entries that one do_read looks at while it scans: 16 to 16777216, 0 for 1024.
      */
     uint32_t max_scan;
+    /**
+     * NULL: the program polls `fileno` by itself. Else the loop that the watcher drives, with
+     * `add_reader` and `remove_reader`; it is copied. Such a watcher is stopped at first, see
+     * inotify_watcher_start_reading().
+     */
+    const inotify_watcher_reactor *reactor;
+    /** NULL, or told of the end, once. */
+    inotify_watcher_connection_lost connection_lost;
+    /**
+     * NULL, or takes a line for each thing that is worth an operator's notice: a directory that
+     * could not be watched, an overflow, a connection that broke, an internal error.
+     */
+    inotify_watcher_log log;
+    /** Goes before the lines of the log. NULL for "inotify_watcher". Copied. */
+    const char *log_prefix;
+    /** Handed to `connection_lost` and `log` as it is. */
+    void *user_data;
+    /** The least urgent RINOTIFY_LOG_* level that is wanted, up to 7. 0: all. */
+    uint32_t log_level;
+    /** Reserved, 0. */
+    uint32_t reserved;
 } inotify_watcher_options;
 
 /**
@@ -260,29 +423,278 @@ typedef struct inotify_watcher_watchpoint {
 typedef int (*inotify_watcher_visitor)(const inotify_watcher_watchpoint *watchpoint,
                                        void *user_data);
 
+/**
+ * Writes in place of write(2): at most `size` bytes of `data` (never 0) to `fd`, without blocking.
+ *
+ * Returns how many it took; 0 or -EAGAIN if it can take none now, -EINTR to be called again, or
+ * another negative errno, which ends the connection with that reason. It may call every function on
+ * the stream; a nested inotify_watcher_stream_do_write() is -EBUSY, and the descriptor is not closed
+ * before it has returned. No lock is held. Since 0.1.
+ */
+typedef ptrdiff_t (*inotify_watcher_stream_write_function)(inotify_watcher_stream *stream,
+                                                           int fd,
+                                                           const void *data,
+                                                           size_t size,
+                                                           void *user_data);
+
+/**
+ * Called exactly once when the connection is lost, after the producer was stopped, the reactor has
+ * forgotten the descriptor, and it was closed if the stream owns it.
+ *
+ * `reason` is 0 if the end was asked for and everything was written; else a positive errno: what
+ * the write said (EPIPE, ECONNRESET, ENOSPC, EBADF, ...), what inotify_watcher_stream_abort() was
+ * given, ECANCELED for inotify_watcher_stream_destroy(), ENOBUFS or ENOMEM if an event could not be
+ * kept. It is the last callback of the stream; it may call every function,
+ * inotify_watcher_stream_destroy() included. No lock is held. Since 0.1.
+ */
+typedef void (*inotify_watcher_stream_connection_lost)(inotify_watcher_stream *stream,
+                                                       int reason,
+                                                       void *user_data);
+
+/**
+ * Writes an event as bytes into `buffer`, as snprintf(3) does: no more than `size` bytes, and it
+ * returns how many bytes the event needs, without a NUL. If that is `size` or more it is called
+ * again with more room. 0: this event is left out. SIZE_MAX: it cannot be done, which ends the
+ * connection with EINVAL. No lock is held. Since 0.1.
+ */
+typedef size_t (*inotify_watcher_stream_formatter)(const inotify_watcher_event *event,
+                                                   char *buffer,
+                                                   size_t size,
+                                                   void *user_data);
+
+/**
+ * How a stream is made. Set `size` and zero the rest first. It grows as inotify_watcher_options
+ * does.
+ */
+typedef struct inotify_watcher_stream_options {
+    /** sizeof(inotify_watcher_stream_options). */
+    size_t size;
+    /** RINOTIFY_STREAM_CLOSE_FD, RINOTIFY_STREAM_KEEP_FLAGS. */
+    uint32_t flags;
+    /** Reserved, 0. */
+    uint32_t reserved;
+    /**
+     * More bytes than this waiting: the buffer is full and a push producer is paused. 0 for 65536.
+     */
+    size_t buffer_size;
+    /** Most bytes that one write(2) is given. 0 for 131072. */
+    size_t send_limit;
+    /**
+     * No more bytes than this waiting: a paused producer is resumed, a pull producer asked. At most
+     * buffer_size. 0: when everything is written.
+     */
+    size_t resume_size;
+    /**
+     * Nothing is taken that would make more bytes wait than this (-ENOBUFS). At least buffer_size,
+     * and better that and the largest single write. 0: no limit; then what a producer writes after
+     * it was paused is taken as long as there is memory.
+     */
+    size_t max_buffer;
+    /**
+     * NULL: the program asks inotify_watcher_stream_wants_write() before it polls. Else the loop
+     * that is told. Copied.
+     */
+    const inotify_watcher_reactor *reactor;
+    /** NULL, or in place of write(2). The descriptor may be -1 then, and keeps its flags. */
+    inotify_watcher_stream_write_function write;
+    /** NULL, or told of the end. */
+    inotify_watcher_stream_connection_lost connection_lost;
+    /**
+     * NULL for lines of JSON as inotify_watcher_format_json() makes them; or what events look like.
+     */
+    inotify_watcher_stream_formatter formatter;
+    /** NULL, or takes a line when the connection breaks. */
+    inotify_watcher_log log;
+    /** Goes before the lines of the log. NULL for "inotify_watcher_stream". Copied. */
+    const char *log_prefix;
+    /** Handed to all of the above as it is. */
+    void *user_data;
+} inotify_watcher_stream_options;
+
+/**
+ * A piece of data for inotify_watcher_stream_write_sequence(). It is laid out as struct iovec of
+ * writev(2) is.
+ */
+typedef struct inotify_watcher_stream_piece {
+    /** The bytes. */
+    const void *data;
+    /** How many. */
+    size_t len;
+} inotify_watcher_stream_piece;
+
+/**
+ * One of the functions of a producer. No lock is held; it may call every function on the stream.
+ */
+typedef void (*inotify_watcher_producer_function)(void *context);
+
+/**
+ * Something that writes into a stream, and how it is held back. Set `size` and zero the rest
+ * first. It is copied; `context` must be valid until `stop_producing` was called or
+ * inotify_watcher_stream_unregister_producer() has returned. It grows as inotify_watcher_options
+ * does.
+ *
+ * The functions run one at a time, in the order of what they tell, on whichever thread called into
+ * the library.
+ */
+typedef struct inotify_watcher_producer {
+    /** sizeof(inotify_watcher_producer). */
+    size_t size;
+    /** Handed to the functions as it is. */
+    void *context;
+    /** Write no more for now. Needed by a push producer; a pull producer is never paused. */
+    inotify_watcher_producer_function pause_producing;
+    /** Push: go on. Pull: write the next piece, now or later, or unregister. Never NULL. */
+    inotify_watcher_producer_function resume_producing;
+    /**
+     * It is over: the connection was lost, or its writing half was closed. The producer is not
+     * registered any more. NULL, or called at most once.
+     */
+    inotify_watcher_producer_function stop_producing;
+} inotify_watcher_producer;
+
+/** State and counters of a stream, from inotify_watcher_stream_get_stats(). Set `size` first. */
+typedef struct inotify_watcher_stream_stats {
+    /** sizeof(inotify_watcher_stream_stats). */
+    size_t size;
+    /** RINOTIFY_STREAM_CONNECTED and the bits after it. */
+    uint32_t state;
+    /** Reserved, 0. */
+    uint32_t reserved;
+    /** Bytes that wait to be written. */
+    uint64_t buffered;
+    /** Most bytes that ever waited. */
+    uint64_t buffered_peak;
+    /** Bytes of memory held for what waits. */
+    uint64_t memory;
+    /** Bytes taken. */
+    uint64_t accepted;
+    /** Bytes written. */
+    uint64_t written;
+    /** Writes that took something. */
+    uint64_t writes;
+    /** Times that a push producer was told to pause. */
+    uint64_t pauses;
+    /** Times that a producer was told to resume, or a pull producer was asked. */
+    uint64_t resumes;
+} inotify_watcher_stream_stats;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Puts the descriptor into the reactor's loop: from then on the loop reads the watcher. Without a
+ * reactor the state alone is remembered, and inotify_watcher_wants_read() tells it. A second call
+ * is a no-op.
+ *
+ * A watcher with a reactor is stopped when it is made, one without is not. While a watcher is
+ * paused it stays out of the loop, until inotify_watcher_resume_producing().
+ *
+ * Returns 0, or what the reactor's add_reader returned, and the watcher is stopped; or -EBADF
+ * (closed), -EINVAL (NULL), -ENOTRECOVERABLE. Any thread that the loop allows. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_start_reading(inotify_watcher *watcher);
+
+/**
+ * Takes the descriptor out of the reactor's loop. What happens meanwhile stays in the kernel's
+ * queue (if that overflows, it is told afterwards): inotify_watcher_do_read() reads nothing and
+ * returns 0, inotify_watcher_sync() is -EAGAIN. Inside a callback it takes effect before the next
+ * event. A second call is a no-op.
+ *
+ * Returns 0, or -EBADF (closed), -EINVAL (NULL), -ENOTRECOVERABLE. Any thread that the loop allows.
+ * Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_stop_reading(inotify_watcher *watcher);
+
+/**
+ * Should the descriptor be polled: is the watcher neither stopped nor paused? For programs without
+ * a reactor: ask before each poll. The descriptor stays readable while something waits, so a loop
+ * that polls it all the same goes round and round.
+ *
+ * Returns 1 or 0, or -EBADF (closed), -EINVAL (NULL), -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_wants_read(const inotify_watcher *watcher);
+
+/**
+ * Holds the watcher back, as inotify_watcher_stop_reading() does, for a consumer that has enough:
+ * nothing is delivered, nothing is lost, and the descriptor is out of the loop. The two are counted
+ * apart: a watcher is read when it is neither stopped nor paused. A second call is a no-op.
+ *
+ * Returns 0, or -EBADF (closed), -EINVAL (NULL), -ENOTRECOVERABLE. Any thread that the loop allows.
+ * Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_pause_producing(inotify_watcher *watcher);
+
+/**
+ * Ends a pause. Unless the watcher is stopped, its descriptor goes back into the loop, and is
+ * readable if anything waits. With an edge-triggered poll of the program's own, call
+ * inotify_watcher_do_read() until it returns 0. Without a pause it is a no-op.
+ *
+ * Returns 0, or what the reactor's add_reader returned, and the watcher is stopped; or -EBADF
+ * (closed), -EINVAL (NULL), -ENOTRECOVERABLE. Any thread that the loop allows. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_resume_producing(inotify_watcher *watcher);
+
+/**
+ * For a consumer that wants no more, ever: inotify_watcher_lose_connection(), and returns what that
+ * returns. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_stop_producing(inotify_watcher *watcher);
+
+/**
+ * Closes the watcher without releasing the handle: it is taken out of the reactor's loop, every
+ * watch ends, and connection_lost is called with the reason 0. From the call on `fileno` is -1, and
+ * every function but inotify_watcher_destroy() and this one returns -EBADF. If a callback is
+ * running, on this or another thread, it takes effect when that returns: no event comes after it.
+ * A second call is a no-op.
+ *
+ * Returns 0, or -EINVAL (NULL), -EBADF (destroyed). Any thread that the loop allows. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_lose_connection(inotify_watcher *watcher);
 
 /**
  * Makes a watcher: one inotify instance whose descriptor is non-blocking and close-on-exec from
  * birth. NULL options mean the defaults.
  *
  * Returns the watcher, to be released with inotify_watcher_destroy(), or NULL with errno: EINVAL
- * (a bad option), E2BIG (options of a newer version), EMFILE (max_user_instances or
+ * (a bad option; a reactor without its functions), E2BIG (options of a newer version), EMFILE (max_user_instances or
  * RLIMIT_NOFILE), ENFILE, ENOMEM. Source: inotify_init1(2). Any thread. Since 0.1.
  *
  * Requires:
- * `options` is NULL or points to a struct of at least the size it states.
+ * `options` is NULL or points to a struct of at least the size it states, with pointers that are
+ * NULL or what they say.
  */
 inotify_watcher *inotify_watcher_create(const inotify_watcher_options *options);
 
 /**
  * Ends every watch and releases the watcher. NULL is a no-op.
  *
- * No callback starts after it returned. From another thread it waits for the callback that is
- * running; inside a callback it takes effect at once for further events, and the memory goes when
- * the running do_read returns. A handle that was destroyed is refused by every function (-EBADF)
+ * If the connection is not lost yet it is now, with the reason ECANCELED: the descriptor is taken
+ * out of the reactor's loop and closed, and connection_lost is called. No callback starts after it
+ * returned. From another thread it waits for the callback that is running; inside a callback it
+ * takes effect at once, and the memory goes when the running do_read returns. Inside a function of
+ * the reactor it takes effect when that function returns. A handle that was destroyed is refused by every function (-EBADF)
  * for some time, but using one is an error of the program. In a child made by fork() it is the
  * only legal call: it closes the child's descriptor and leaves the parent's watches alone.
  * `release` functions run before it returns, or with the running callback's end. Since 0.1.
@@ -311,7 +723,8 @@ int inotify_watcher_fileno(const inotify_watcher *watcher);
  * Returns > 0 if work was done (there may be more: the descriptor stays readable), 0 if nothing is
  * left to do, or a negative errno: -EBUSY (another thread reads, or this is inside a callback),
  * -EBADF (closed), -EINVAL (NULL), -ENOTRECOVERABLE (an internal error before), or what read(2)
- * said. With an edge-triggered poll call it until it returns 0. The thread that calls it is the
+ * said, and the connection is lost. While the watcher is stopped or paused it reads nothing and
+ * returns 0. With an edge-triggered poll call it until it returns 0. The thread that calls it is the
  * reading thread for that time. Source: inotify(7). Since 0.1.
  *
  * Requires:
@@ -407,25 +820,14 @@ int inotify_watcher_is_watched(const inotify_watcher *watcher, const char *path)
  * been delivered. It calls the callbacks, on this thread, and is not bounded as do_read is. It
  * needs no file in the watched trees and no permission there.
  *
- * Returns 0, or -EBUSY (another thread reads, or this is inside a callback), -EBADF (closed, also
- * by a callback meanwhile), -EINVAL, -ENOTRECOVERABLE, or what a system call said. Since 0.1.
+ * Returns 0, or -EBUSY (another thread reads, or this is inside a callback), -EAGAIN (stopped or
+ * paused, also by a callback meanwhile), -EBADF (closed, also by a callback meanwhile), -EINVAL,
+ * -ENOTRECOVERABLE, or what a system call said. Since 0.1.
  *
  * Requires:
  * `watcher` is NULL or came from inotify_watcher_create().
  */
 int inotify_watcher_sync(inotify_watcher *watcher);
-
-/**
- * Closes the watcher without releasing the handle: every watch ends, `fileno` is -1 and every other
- * function but inotify_watcher_destroy() returns -EBADF from then on. Inside a callback it takes
- * effect when that callback returns. A second call is a no-op.
- *
- * Returns 0, or -EINVAL (NULL). Any thread. Since 0.1.
- *
- * Requires:
- * `watcher` is NULL or came from inotify_watcher_create().
- */
-int inotify_watcher_lose_connection(inotify_watcher *watcher);
 
 /**
  * What failed last on the calling thread: code, step, path, limit and a sentence. `watcher` may be
@@ -487,6 +889,348 @@ const char *rinotify_version(void);
  * Since 0.1.
  */
 uint32_t rinotify_version_number(void);
+
+/**
+ * Makes a stream: a buffered, non-blocking writer over `fd`, which may be a pipe, a socket, a
+ * file, a terminal or a device. NULL options mean the defaults.
+ *
+ * Bytes that are written are kept until the descriptor takes them: the program's loop calls
+ * inotify_watcher_stream_do_write() when the descriptor is writable, as the reactor is told or
+ * inotify_watcher_stream_wants_write() says. On a datagram socket the bounds of the writes are not
+ * those of the datagrams. SIGPIPE is never raised by it, nor is the thread's signal mask changed.
+ *
+ * The descriptor must stay open until the connection is lost, which closes it if
+ * RINOTIFY_STREAM_CLOSE_FD is given; if this call fails it is the caller's still. Returns the
+ * stream, to be released with inotify_watcher_stream_destroy(), or NULL with errno: EBADF (not
+ * open, or not for writing), EINVAL (an unknown flag; a size that contradicts another; a reactor
+ * without its functions), E2BIG (options of a newer version), ENOMEM. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `options` is NULL or points to a struct of at least the size it states, with pointers that are
+ * NULL or what they say.
+ */
+inotify_watcher_stream *inotify_watcher_stream_create(int fd,
+                                                             const inotify_watcher_stream_options *options);
+
+/**
+ * Releases a stream. NULL is a no-op.
+ *
+ * If the connection is not lost yet it is now, with the reason ECANCELED: what waits is dropped, the
+ * producer stopped, the reactor told, the descriptor let go, connection_lost called. All of this
+ * has happened when it returns, also inside a callback of the stream, and nothing of the stream is
+ * called any more; from another thread it waits for the callback that is running. A handle that
+ * was destroyed is refused by every function (-EBADF) for some time, but using one is an error of
+ * the program. In a child made by fork() it is the only legal call: it closes the child's copy of a
+ * descriptor that the stream owns and calls nothing. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+void inotify_watcher_stream_destroy(inotify_watcher_stream *stream);
+
+/**
+ * The descriptor to poll for writing, while inotify_watcher_stream_wants_write() says so.
+ *
+ * Returns the descriptor, or -1 if the stream is NULL or lost, or has none. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_fileno(const inotify_watcher_stream *stream);
+
+/**
+ * Takes `size` bytes to be written, all of them or none. They are copied. Nothing is written yet,
+ * unless the reactor cannot watch the descriptor. Bytes of several threads are not mixed: those of
+ * one call stay together.
+ *
+ * Returns 0, or 1 if more than the buffer size waits now: please pause. They are taken all the
+ * same. A push producer that is registered is told to pause, and told again by each further write
+ * while the buffer is full. Or returns a negative errno, and nothing was taken: -ENOBUFS (more than
+ * max_buffer would wait), -ENOMEM, -EPIPE (the writing half is closed), -EBADF (the connection is
+ * lost), -EINVAL (NULL), -ENOTRECOVERABLE (an internal error before). After
+ * inotify_watcher_stream_lose_connection() bytes are taken until the connection is lost. Any
+ * thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create(); `data` has `size` bytes.
+ */
+int inotify_watcher_stream_write(inotify_watcher_stream *stream,
+                                 const void *data,
+                                 size_t size);
+
+/**
+ * Takes the bytes of `count` pieces as one write of all of them.
+ *
+ * Returns what inotify_watcher_stream_write() returns; -EINVAL also if the lengths overflow. Any
+ * thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create(); `pieces` has `count` elements, and
+ * each has its bytes.
+ */
+int inotify_watcher_stream_write_sequence(inotify_watcher_stream *stream,
+                                          const inotify_watcher_stream_piece *pieces,
+                                          size_t count);
+
+/**
+ * Writes bytes past the buffer, at once: what the descriptor takes of them in one write. If
+ * anything waits in the buffer nothing is written, so that no byte overtakes another.
+ *
+ * Returns how many bytes were written, 0 if it is not possible now, or a negative errno: what
+ * write(2) said, in which case the connection is not lost by it; or -EBUSY (inside the write
+ * function, or another thread writes), -EPIPE, -EBADF, -EINVAL, -ENOTRECOVERABLE. Any thread.
+ * Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create(); `data` has `size` bytes.
+ */
+ptrdiff_t inotify_watcher_stream_write_some_data(inotify_watcher_stream *stream,
+                                                 const void *data,
+                                                 size_t size);
+
+/**
+ * Writes what waits: one write(2) of at most the send limit. Never blocks, if the descriptor does
+ * not. To be called when the descriptor is writable, and also when it has an error or was hung up;
+ * calling it at other times does no harm.
+ *
+ * When everything is written (or no more than resume_size waits), a paused push producer is
+ * resumed and a pull producer asked for more; and the end is made that
+ * inotify_watcher_stream_lose_connection() or inotify_watcher_stream_lose_write_connection() asked
+ * for.
+ *
+ * Returns 1 if something is left and the descriptor may take more: with an edge-triggered poll call
+ * it until it returns 0. 0: nothing is left, or the descriptor takes no more now
+ * (inotify_watcher_stream_wants_write() tells which). Or a negative errno: what write(2) said, and
+ * the connection is lost; -EBUSY (inside the write function, or another thread is at it), -EBADF
+ * (lost before), -EINVAL, -ENOTRECOVERABLE. One thread writes at a time. Source: write(2), send(2).
+ * Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_do_write(inotify_watcher_stream *stream);
+
+/**
+ * Asks the loop to watch for room: the reactor's add_writer, if there is a reactor. A write does
+ * this by itself; it is needed after inotify_watcher_stream_stop_writing() only. A second call is
+ * a no-op.
+ *
+ * Returns 0, or -EBADF (lost), -EINVAL, -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_start_writing(inotify_watcher_stream *stream);
+
+/**
+ * Asks the loop not to watch for room any more, until the next write: the reactor's remove_writer.
+ * What waits is kept. A second call is a no-op. Returns 0, or -EBADF (lost), -EINVAL,
+ * -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_stop_writing(inotify_watcher_stream *stream);
+
+/**
+ * Should the descriptor be polled for writing? For programs without a reactor: ask before each
+ * poll.
+ *
+ * Returns 1 or 0, or -EBADF (lost), -EINVAL, -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_wants_write(const inotify_watcher_stream *stream);
+
+/**
+ * Ends the connection when everything is written; at once if nothing waits. Then connection_lost is
+ * called with 0. A pull producer is asked until it unregisters; a push producer is not waited for,
+ * and stopped. A second call is a no-op. If the other end never reads, this never comes to an end:
+ * see inotify_watcher_stream_abort().
+ *
+ * Returns 0, or -EINVAL (NULL), -EBADF (destroyed), -ENOTRECOVERABLE. Inside a callback of the
+ * stream the end comes after that callback has returned. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_lose_connection(inotify_watcher_stream *stream);
+
+/**
+ * Closes the writing half when everything is written; at once if nothing waits: the other end reads
+ * the end of the data, and can still answer. A pull producer is asked until it unregisters; a push
+ * producer is stopped. What is not a socket has no halves: its connection ends, as
+ * inotify_watcher_stream_lose_connection() does it. A second call is a no-op.
+ *
+ * Returns 0, or -EBADF (lost), -EINVAL, -ENOTRECOVERABLE. If shutdown(2) fails the connection is
+ * lost with its errno. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_lose_write_connection(inotify_watcher_stream *stream);
+
+/**
+ * Ends the connection now, for `reason`: a positive errno, or 0. What waits is dropped. This is also
+ * how a program says what it saw of the connection from its reading side: 0 for an end of file,
+ * ECONNRESET, and so on. On a lost connection a no-op.
+ *
+ * Returns 0, or -EINVAL (NULL, a negative reason), -EBADF (destroyed), -ENOTRECOVERABLE. Inside a
+ * callback of the stream the end comes after that callback has returned. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_abort(inotify_watcher_stream *stream,
+                                 int reason);
+
+/**
+ * Registers a producer. `streaming` 1: a push producer, which writes when it likes and is paused
+ * while the buffer is full. 0: a pull producer, whose resume_producing is called now, and again
+ * each time that what it wrote is written; it writes a piece each time, or unregisters when it has
+ * no more.
+ *
+ * Returns 0, or -EBUSY (there is one already), -EPIPE (the writing half is closed), -EBADF (the
+ * connection is lost or the stream destroyed, and stop_producing was called), -EINVAL (NULL, another `streaming`, a function
+ * missing), -E2BIG, -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create(); `producer` is NULL or points to a
+ * struct of at least the size it states.
+ */
+int inotify_watcher_stream_register_producer(inotify_watcher_stream *stream,
+                                             const inotify_watcher_producer *producer,
+                                             int streaming);
+
+/**
+ * Forgets the producer, without a word to it: one that is paused stays so. If the end was asked for
+ * and only the producer was waited for, it comes now. After it returned no function of the producer
+ * runs, except the one that this call was made in; from another thread it waits for it.
+ *
+ * Returns 0 (also if there was none), or -EBADF (destroyed), -EINVAL, -ENOTRECOVERABLE. Any thread.
+ * Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_unregister_producer(inotify_watcher_stream *stream);
+
+/**
+ * For a producer that has come to its end: inotify_watcher_stream_unregister_producer(), then
+ * inotify_watcher_stream_lose_connection(). Returns what the latter returns. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_stop_consuming(inotify_watcher_stream *stream);
+
+/**
+ * Does more than the buffer size wait?
+ *
+ * Returns 1 or 0, or -EBADF (lost), -EINVAL, -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+int inotify_watcher_stream_is_send_buffer_full(const inotify_watcher_stream *stream);
+
+/**
+ * How many bytes wait to be written: 0 also if the stream is NULL or lost. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+size_t inotify_watcher_stream_buffered(const inotify_watcher_stream *stream);
+
+/**
+ * Fills in the state and the counters of a stream, as far as `stats->size` reaches. They are of one
+ * moment, and can be asked for after the connection was lost.
+ *
+ * Returns 0, or -EINVAL (NULL or a size below 16), -EBADF (destroyed), -ENOTRECOVERABLE. Any
+ * thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create(); `stats` is NULL or points to a
+ * struct of at least the size it states.
+ */
+int inotify_watcher_stream_get_stats(const inotify_watcher_stream *stream,
+                                     inotify_watcher_stream_stats *stats);
+
+/**
+ * Writes an event as one line of JSON: an object and a newline. Counts as snprintf(3) does: at most
+ * `size` bytes are written, a NUL included, and the length needed without it is returned. `buffer`
+ * may be NULL if `size` is 0.
+ *
+ * The keys, in this order: "watch"; "mask", an array of the words of inotify_watcher_mask_names()
+ * without is_dir; "is_dir", a boolean; "cookie", "flags" (an array of "synthetic", "error",
+ * "rescan_begin", "rescan_end") and "error", a number, unless they are 0; "path"; "old_path", if
+ * there is one. Bits without a word are one hexadecimal number, as a string, at the end of their
+ * array. A path that is valid UTF-8 is a string with every control character (and U+2028, U+2029)
+ * escaped. One that is not has U+FFFD in place of what cannot be shown, and is followed by the same
+ * key with "_b64" added, which has all of its bytes in base64 (RFC 4648, padded).
+ *
+ * Returns 0 if `event` is NULL or smaller than the first version of it. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `event` is NULL or points to an event as a callback gets it; `buffer` has room for `size` bytes.
+ */
+size_t inotify_watcher_format_json(const inotify_watcher_event *event,
+                                   char *buffer,
+                                   size_t size);
+
+/**
+ * An inotify_watcher_callback whose user data is a stream: formats the event and writes it there.
+ * The watch must end before the stream is destroyed; inotify_watcher_stream_watch() needs no such
+ * care. `watcher` is not used.
+ *
+ * If the bytes cannot be kept (-ENOBUFS, -ENOMEM) the connection is ended with that reason: its
+ * other end sees the end, never a gap. On a lost connection it does nothing. Since 0.1.
+ *
+ * Requires:
+ * `event` is what a callback gets; `stream` is NULL or came from inotify_watcher_stream_create().
+ */
+void inotify_watcher_stream_callback(inotify_watcher *watcher,
+                                     const inotify_watcher_event *event,
+                                     void *stream);
+
+/**
+ * Watches a path as inotify_watcher_watch() does, with every event written into the stream. The
+ * watch may outlive the stream: then its events go nowhere. Each call makes a watch of its own.
+ *
+ * Returns what inotify_watcher_watch() returns, for `watcher`; -EBADF also if the stream is lost.
+ * Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create(); `watcher` and `path` are as
+ * inotify_watcher_watch() wants them.
+ */
+int64_t inotify_watcher_stream_watch(inotify_watcher_stream *stream,
+                                     inotify_watcher *watcher,
+                                     const char *path,
+                                     uint32_t mask,
+                                     uint32_t flags);
+
+/**
+ * Registers a watcher as the stream's streaming producer: while the buffer is full the watcher is
+ * paused, and the kernel's queue holds what happens; when it is drained the watcher is resumed; when
+ * the connection is lost the watcher is stopped (inotify_watcher_stop_producing()). So a reader at
+ * the other end that is slow, or stops reading, costs the program a bounded amount of memory, and
+ * loses nothing but what overflows the queue, which is told in its place.
+ *
+ * Its events come into the stream by inotify_watcher_stream_watch(), or by
+ * inotify_watcher_stream_callback(), or from the program's own callback. The watcher should write
+ * into this stream alone: it is paused as a whole. Unregister it before it is destroyed.
+ *
+ * Returns what inotify_watcher_stream_register_producer() returns; -EINVAL if `watcher` is NULL.
+ * Any thread. Since 0.1.
+ *
+ * Requires:
+ * `stream` is NULL or came from inotify_watcher_stream_create(); `watcher` is NULL or came from
+ * inotify_watcher_create().
+ */
+int inotify_watcher_stream_register_watcher(inotify_watcher_stream *stream,
+                                            inotify_watcher *watcher);
 
 #ifdef __cplusplus
 }  // extern "C"

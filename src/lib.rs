@@ -3,4 +3,5 @@
 
 pub mod api;
 mod engine;
+mod stream;
 mod sys;

@@ -4,6 +4,10 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
+use super::reactor_abi::{
+    inotify_watcher_connection_lost, inotify_watcher_log, inotify_watcher_reactor,
+};
+
 /// First number of the version of this header; a change of it breaks programs.
 pub const RINOTIFY_VERSION_MAJOR: u32 = 0;
 /// Second number of the version of this header.
@@ -36,6 +40,11 @@ pub const RINOTIFY_EVENT_ERROR: u32 = 0x2;
 pub const RINOTIFY_EVENT_RESCAN_BEGIN: u32 = 0x4;
 /// The repair after an overflow is complete; `path` is the root. Since 0.1.
 pub const RINOTIFY_EVENT_RESCAN_END: u32 = 0x8;
+
+/// Creation flag: the deletion of a watched root is the end of the watcher. What was read of the
+/// queue with its last event (IN_DELETE_SELF, then IN_IGNORED) is delivered, then the connection is
+/// lost with the reason 0. Since 0.1.
+pub const RINOTIFY_LOSE_CONNECTION_ON_DELETE_SELF: u32 = 0x1;
 
 /// A watcher: one inotify instance with one descriptor to poll. Opaque; thread-safe.
 pub struct inotify_watcher {
@@ -107,7 +116,7 @@ pub type inotify_watcher_progress =
 pub struct inotify_watcher_options {
     /// sizeof(inotify_watcher_options).
     pub size: usize,
-    /// None is defined yet; an unknown bit is -EINVAL.
+    /// RINOTIFY_LOSE_CONNECTION_ON_DELETE_SELF; an unknown bit is -EINVAL.
     pub flags: u32,
     /// Bytes that one read(2) asks for: 512 to 16777216, 0 for 65536.
     pub read_size: u32,
@@ -115,6 +124,23 @@ pub struct inotify_watcher_options {
     pub max_events: u32,
     /// Most directory entries that one do_read looks at while it scans: 16 to 16777216, 0 for 1024.
     pub max_scan: u32,
+    /// NULL: the program polls `fileno` by itself. Else the loop that the watcher drives, with
+    /// `add_reader` and `remove_reader`; it is copied. Such a watcher is stopped at first, see
+    /// inotify_watcher_start_reading().
+    pub reactor: *const inotify_watcher_reactor,
+    /// NULL, or told of the end, once.
+    pub connection_lost: inotify_watcher_connection_lost,
+    /// NULL, or takes a line for each thing that is worth an operator's notice: a directory that
+    /// could not be watched, an overflow, a connection that broke, an internal error.
+    pub log: inotify_watcher_log,
+    /// Goes before the lines of the log. NULL for "inotify_watcher". Copied.
+    pub log_prefix: *const c_char,
+    /// Handed to `connection_lost` and `log` as it is.
+    pub user_data: *mut c_void,
+    /// The least urgent RINOTIFY_LOG_* level that is wanted, up to 7. 0: all.
+    pub log_level: u32,
+    /// Reserved, 0.
+    pub reserved: u32,
 }
 
 /// How a watch is made: the arguments of inotify_watcher_watch() and what does not fit there. Set

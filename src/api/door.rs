@@ -11,9 +11,10 @@ use std::sync::{Arc, Once};
 use parking_lot::{Mutex, RwLock};
 
 use super::abi::*;
+use super::options::Options;
 use super::report::{Outcome, failure, remember};
 use super::watcher::Watcher;
-use crate::engine::{EVENTS, Failure, Limits, MODIFIERS, UNASKED, WatchFlags};
+use crate::engine::{EVENTS, Failure, MODIFIERS, UNASKED, WatchFlags};
 use crate::sys::Errno;
 
 /// What a handle points to. Slots are never freed, and used again only after many others, so a
@@ -42,7 +43,7 @@ thread_local! {
 static HOOK: Once = Once::new();
 
 /// Panics inside the library print nothing; those of the rest of the program are left as they are.
-fn quiet_panics() {
+pub fn quiet_panics() {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -55,7 +56,7 @@ fn quiet_panics() {
 }
 
 /// Runs `body` as the library's own code.
-fn guarded<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
+pub fn guarded<T>(body: impl FnOnce() -> T) -> std::thread::Result<T> {
     let _ = INSIDE.try_with(|inside| inside.set(inside.get() + 1));
     let result = catch_unwind(AssertUnwindSafe(body));
     let _ = INSIDE.try_with(|inside| inside.set(inside.get() - 1));
@@ -76,7 +77,7 @@ pub fn with<T>(
     let watcher = slot.watcher.read().clone().ok_or_else(|| failure(libc::EBADF, "watcher"))?;
     watcher.usable()?;
     guarded(|| body(&watcher)).map_err(|_| {
-        watcher.poison();
+        watcher.break_down();
         failure(libc::ENOTRECOVERABLE, "internal error")
     })
 }
@@ -108,16 +109,14 @@ pub fn int64(
 }
 
 /// # Safety
-/// `options` is NULL or points to a struct of at least the size it states.
+/// `options` is NULL or points to a struct of at least the size it states, with pointers that are
+/// NULL or what they say.
 pub unsafe fn create(options: *const inotify_watcher_options) -> *mut inotify_watcher {
     quiet_panics();
     // SAFETY: the caller's promise.
-    let options = unsafe { Sized::read(options, "options") };
-    let made = guarded(|| {
-        let limits = limits(options?)?;
-        Watcher::new(limits)
-    })
-    .unwrap_or_else(|_| Err(failure(libc::ENOTRECOVERABLE, "internal error")));
+    let options = unsafe { Options::parse(options) };
+    let made = guarded(|| Watcher::new(options?))
+        .unwrap_or_else(|_| Err(failure(libc::ENOTRECOVERABLE, "internal error")));
     match made {
         Ok(watcher) => {
             let slot = {
@@ -137,29 +136,6 @@ pub unsafe fn create(options: *const inotify_watcher_options) -> *mut inotify_wa
             std::ptr::null_mut()
         }
     }
-}
-
-fn limits(options: Option<inotify_watcher_options>) -> Outcome<Limits> {
-    let mut limits = Limits { read_size: 65_536, max_events: 4096, max_scan: 1024 };
-    let Some(options) = options else {
-        return Ok(limits);
-    };
-    if options.flags != 0 {
-        return Err(failure(libc::EINVAL, "options.flags"));
-    }
-    let most = 16_777_216;
-    let set = |value: u32, least: u32, place: &mut usize, step| {
-        match value {
-            0 => {}
-            value if (least..=most).contains(&value) => *place = value as usize,
-            _ => return Err(failure(libc::EINVAL, step)),
-        }
-        Ok(())
-    };
-    set(options.read_size, 512, &mut limits.read_size, "options.read_size")?;
-    set(options.max_events, 1, &mut limits.max_events, "options.max_events")?;
-    set(options.max_scan, 16, &mut limits.max_scan, "options.max_scan")?;
-    Ok(limits)
 }
 
 /// Releases a handle.
@@ -188,9 +164,10 @@ pub fn lose_connection(handle: *mut inotify_watcher) -> c_int {
     match closed {
         None => ret(Err(failure(libc::EINVAL, "watcher"))),
         Some(None) => ret(Err(failure(libc::EBADF, "watcher"))),
+        Some(Some(watcher)) if watcher.foreign() => ret(watcher.usable().map(|()| 0)),
         Some(Some(watcher)) => {
             if guarded(|| watcher.lose_connection()).is_err() {
-                watcher.poison();
+                watcher.break_down();
                 return ret(Err(failure(libc::ENOTRECOVERABLE, "internal error")));
             }
             0
@@ -199,7 +176,7 @@ pub fn lose_connection(handle: *mut inotify_watcher) -> c_int {
 }
 
 /// Structs that begin with their size.
-trait Sized: std::marker::Sized {
+pub trait Sized: std::marker::Sized {
     /// Takes a copy, as openat2(2) does: what the caller's version lacks is zero, what ours lacks
     /// must be.
     ///
@@ -213,8 +190,7 @@ trait Sized: std::marker::Sized {
 const LARGEST: usize = 4096;
 
 /// Types for which all zero is a value.
-trait Zeroed {}
-impl Zeroed for inotify_watcher_options {}
+pub trait Zeroed {}
 impl Zeroed for inotify_watcher_watch_options {}
 
 impl<T: Zeroed> Sized for T {

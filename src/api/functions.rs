@@ -4,17 +4,19 @@ use std::ffi::{c_char, c_int, c_void};
 
 use super::abi::*;
 use super::door::{self, Input};
+pub use super::flow_functions::*;
 use super::{names, report};
 
 /// Makes a watcher: one inotify instance whose descriptor is non-blocking and close-on-exec from
 /// birth. NULL options mean the defaults.
 ///
 /// Returns the watcher, to be released with inotify_watcher_destroy(), or NULL with errno: EINVAL
-/// (a bad option), E2BIG (options of a newer version), EMFILE (max_user_instances or
+/// (a bad option; a reactor without its functions), E2BIG (options of a newer version), EMFILE (max_user_instances or
 /// RLIMIT_NOFILE), ENFILE, ENOMEM. Source: inotify_init1(2). Any thread. Since 0.1.
 ///
 /// # Safety
-/// `options` is NULL or points to a struct of at least the size it states.
+/// `options` is NULL or points to a struct of at least the size it states, with pointers that are
+/// NULL or what they say.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn inotify_watcher_create(
     options: *const inotify_watcher_options,
@@ -25,9 +27,11 @@ pub unsafe extern "C" fn inotify_watcher_create(
 
 /// Ends every watch and releases the watcher. NULL is a no-op.
 ///
-/// No callback starts after it returned. From another thread it waits for the callback that is
-/// running; inside a callback it takes effect at once for further events, and the memory goes when
-/// the running do_read returns. A handle that was destroyed is refused by every function (-EBADF)
+/// If the connection is not lost yet it is now, with the reason ECANCELED: the descriptor is taken
+/// out of the reactor's loop and closed, and connection_lost is called. No callback starts after it
+/// returned. From another thread it waits for the callback that is running; inside a callback it
+/// takes effect at once, and the memory goes when the running do_read returns. Inside a function of
+/// the reactor it takes effect when that function returns. A handle that was destroyed is refused by every function (-EBADF)
 /// for some time, but using one is an error of the program. In a child made by fork() it is the
 /// only legal call: it closes the child's descriptor and leaves the parent's watches alone.
 /// `release` functions run before it returns, or with the running callback's end. Since 0.1.
@@ -58,7 +62,8 @@ pub unsafe extern "C" fn inotify_watcher_fileno(watcher: *const inotify_watcher)
 /// Returns > 0 if work was done (there may be more: the descriptor stays readable), 0 if nothing is
 /// left to do, or a negative errno: -EBUSY (another thread reads, or this is inside a callback),
 /// -EBADF (closed), -EINVAL (NULL), -ENOTRECOVERABLE (an internal error before), or what read(2)
-/// said. With an edge-triggered poll call it until it returns 0. The thread that calls it is the
+/// said, and the connection is lost. While the watcher is stopped or paused it reads nothing and
+/// returns 0. With an edge-triggered poll call it until it returns 0. The thread that calls it is the
 /// reading thread for that time. Source: inotify(7). Since 0.1.
 ///
 /// # Safety
@@ -182,27 +187,15 @@ pub unsafe extern "C" fn inotify_watcher_is_watched(
 /// been delivered. It calls the callbacks, on this thread, and is not bounded as do_read is. It
 /// needs no file in the watched trees and no permission there.
 ///
-/// Returns 0, or -EBUSY (another thread reads, or this is inside a callback), -EBADF (closed, also
-/// by a callback meanwhile), -EINVAL, -ENOTRECOVERABLE, or what a system call said. Since 0.1.
+/// Returns 0, or -EBUSY (another thread reads, or this is inside a callback), -EAGAIN (stopped or
+/// paused, also by a callback meanwhile), -EBADF (closed, also by a callback meanwhile), -EINVAL,
+/// -ENOTRECOVERABLE, or what a system call said. Since 0.1.
 ///
 /// # Safety
 /// `watcher` is NULL or came from inotify_watcher_create().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn inotify_watcher_sync(watcher: *mut inotify_watcher) -> c_int {
     door::int(watcher, |w| w.sync())
-}
-
-/// Closes the watcher without releasing the handle: every watch ends, `fileno` is -1 and every other
-/// function but inotify_watcher_destroy() returns -EBADF from then on. Inside a callback it takes
-/// effect when that callback returns. A second call is a no-op.
-///
-/// Returns 0, or -EINVAL (NULL). Any thread. Since 0.1.
-///
-/// # Safety
-/// `watcher` is NULL or came from inotify_watcher_create().
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn inotify_watcher_lose_connection(watcher: *mut inotify_watcher) -> c_int {
-    door::lose_connection(watcher)
 }
 
 /// What failed last on the calling thread: code, step, path, limit and a sentence. `watcher` may be

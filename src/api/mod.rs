@@ -3,7 +3,20 @@
 
 pub mod abi;
 mod door;
+mod flow;
+pub mod flow_functions;
 pub mod functions;
+mod log;
 mod names;
+mod options;
+mod process;
+pub mod reactor_abi;
+mod reading;
 mod report;
+pub mod stream;
+pub mod stream_abi;
+mod stream_door;
+pub mod stream_events;
+mod stream_options;
+mod stream_program;
 mod watcher;

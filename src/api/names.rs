@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 
 /// The seed's words, in the order of the bits.
-const WORDS: [(u32, &str); 22] = [
+pub const WORDS: [(u32, &str); 22] = [
     (libc::IN_ACCESS, "access"),
     (libc::IN_MODIFY, "modify"),
     (libc::IN_ATTRIB, "attrib"),

@@ -76,7 +76,8 @@ static void create_values(void)
         uint32_t flags, read_size, max_events, max_scan;
         int error;
     } rows[] = {
-        {1, 0, 0, 0, EINVAL},
+        {RINOTIFY_LOSE_CONNECTION_ON_DELETE_SELF, 0, 0, 0, 0},
+        {2, 0, 0, 0, EINVAL},
         {0x80000000, 0, 0, 0, EINVAL},
         {0, 511, 0, 0, EINVAL},
         {0, 512, 0, 0, 0},
@@ -92,8 +93,13 @@ static void create_values(void)
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        inotify_watcher_options options = {sizeof options, rows[i].flags, rows[i].read_size,
-                                           rows[i].max_events, rows[i].max_scan};
+        inotify_watcher_options options = {
+            .size = sizeof options,
+            .flags = rows[i].flags,
+            .read_size = rows[i].read_size,
+            .max_events = rows[i].max_events,
+            .max_scan = rows[i].max_scan,
+        };
 
         if (rows[i].error != 0)
             refused(&options, rows[i].error);

@@ -1,0 +1,201 @@
+//! Reading: a turn of the engine, and its events to the callbacks.
+
+use std::ffi::{c_char, c_int};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::abi::inotify_watcher_event;
+use super::flow::Reading;
+use super::report::{Outcome, failure};
+use super::watcher::{Entry, Watcher};
+use crate::engine::{Batch, Engine, Failure};
+
+/// What only the thread that reads touches: events on their way, and how far they are delivered.
+#[derive(Default)]
+pub struct Reader {
+    batch: Batch,
+    at: usize,
+    /// A root was deleted, and its watch has ended.
+    root_gone: bool,
+}
+
+impl Reader {
+    fn delivered(&self) -> bool {
+        self.at >= self.batch.len()
+    }
+}
+
+impl Watcher {
+    /// One turn.
+    pub fn do_read(&self) -> Outcome<c_int> {
+        self.as_reader(|reader| if self.flow.held() { Ok(0) } else { self.turn(reader) })
+    }
+
+    /// Turns until the barrier has come out.
+    pub fn sync(&self) -> Outcome<c_int> {
+        self.as_reader(|reader| {
+            self.engine(Engine::begin_sync)?;
+            loop {
+                if self.flow.held() {
+                    return Err(failure(libc::EAGAIN, "paused"));
+                }
+                self.turn(reader)?;
+                if reader.delivered() && self.engine(Engine::sync_done)? {
+                    return Ok(0);
+                }
+            }
+        })
+    }
+
+    /// Runs `body` as the one thread that reads.
+    fn as_reader(&self, body: impl FnOnce(&mut Reader) -> Outcome<c_int>) -> Outcome<c_int> {
+        let reading = Reading::begin(&self.flow)?;
+        let result = body(&mut self.reader.lock());
+        drop(reading);
+        if self.is_closed() {
+            // What a callback asked for, or the end of a root.
+            let _ = self.settle(false);
+        }
+        result
+    }
+
+    fn turn(&self, reader: &mut Reader) -> Outcome<c_int> {
+        let mut worked = Ok(true);
+        if reader.delivered() {
+            reader.batch.clear();
+            reader.at = 0;
+            self.unmute();
+            let lost;
+            (worked, lost) = self.engine(|engine| {
+                let before = engine.counters.overflows;
+                (engine.turn(&mut reader.batch), engine.counters.overflows != before)
+            })?;
+            if lost {
+                self.log_overflow();
+            }
+        }
+        let delivered = self.deliver(reader);
+        if reader.root_gone && reader.delivered() && self.lose_on_delete {
+            self.mark_end(0);
+        }
+        if let Err(errno) = worked {
+            // It will not read again.
+            self.mark_end(errno.0);
+            return Err(Failure { errno, step: "read", path: Vec::new() });
+        }
+        self.usable()?;
+        // One kernel event can be several of ours: what is over the bound comes with the next call.
+        let left = !reader.delivered();
+        let dropped = self.engine(|engine| {
+            if left {
+                engine.wake();
+            }
+            engine.take_dropped()
+        })?;
+        if !dropped.is_empty() {
+            let gone: Vec<_> = {
+                let mut entries = self.entries.write();
+                dropped.iter().filter_map(|id| entries.remove(id)).collect()
+            };
+            drop(gone);
+        }
+        let delivered = c_int::try_from(delivered).unwrap_or(c_int::MAX);
+        Ok(if worked == Ok(true) || left { delivered.max(1) } else { delivered })
+    }
+
+    /// Calls the callbacks, as many as one call may. No lock is held while one runs.
+    fn deliver(&self, reader: &mut Reader) -> usize {
+        let handle = self.handle();
+        let Reader { batch, at, root_gone } = reader;
+        let arena = batch.arena();
+        let mut near: Option<(i64, Arc<Entry>)> = None;
+        let mut count = 0;
+        while count < self.max_events && *at < batch.len() {
+            if self.is_closed() || self.flow.held() {
+                break;
+            }
+            let out = batch.events()[*at];
+            *at += 1;
+            if near.as_ref().is_none_or(|&(id, _)| id != out.watch) {
+                near = self.entries.read().get(&out.watch).map(|e| (out.watch, e.clone()));
+            }
+            let Some((_, entry)) = &near else { continue };
+            if !entry.alive.load(Ordering::Acquire) {
+                continue;
+            }
+            let path = &arena[out.path..];
+            if self.is_muted(out.watch, &path[..out.path_len]) {
+                continue;
+            }
+            let text: *const c_char = path.as_ptr().cast();
+            let named = out.name < out.path_len;
+            let old = if out.old_len > 0 { &arena[out.old..] } else { &[] };
+            let event = inotify_watcher_event {
+                size: size_of::<inotify_watcher_event>(),
+                watch: out.watch,
+                mask: out.mask,
+                cookie: out.cookie,
+                flags: out.flags,
+                error: out.error,
+                path: text,
+                path_len: out.path_len,
+                name: if named { text.wrapping_add(out.name) } else { ptr::null() },
+                old_path: if old.is_empty() { ptr::null() } else { old.as_ptr().cast() },
+                old_path_len: out.old_len,
+            };
+            if !named && out.mask & libc::IN_DELETE_SELF != 0 {
+                entry.deleted.store(true, Ordering::Relaxed);
+            }
+            // SAFETY: the user's function, for the user's data; the event and what it points to
+            // live in this frame and in the batch, which only the reading thread touches.
+            unsafe { (entry.user.callback)(handle, &raw const event, entry.user.data) };
+            count += 1;
+            // Closed, the log may be gone with the rest of the program's things.
+            if out.error != 0 && !self.is_closed() {
+                self.log_trouble(&path[..out.path_len], out.error);
+            }
+            if out.last {
+                entry.alive.store(false, Ordering::Release);
+            }
+            // Its last event was told, or nobody wants it.
+            *root_gone |= entry.deleted.load(Ordering::Relaxed) && !is(&entry.alive);
+            if out.last {
+                let gone = self.entries.write().remove(&out.watch);
+                drop(gone);
+                near = None;
+            }
+        }
+        self.delivered.fetch_add(count as u64, Ordering::Relaxed);
+        count
+    }
+
+    /// A directory ignored while events of a batch wait: what is below is not told any more.
+    pub fn mute(&self, watches: Vec<i64>, prefix: &[u8]) {
+        if self.flow.is_read() {
+            let all = watches.into_iter().map(|watch| (watch, prefix.to_vec()));
+            self.muted.lock().extend(all);
+            self.any_muted.store(true, Ordering::Release);
+        }
+    }
+
+    fn unmute(&self) {
+        if self.any_muted.swap(false, Ordering::AcqRel) {
+            self.muted.lock().clear();
+        }
+    }
+
+    fn is_muted(&self, watch: i64, path: &[u8]) -> bool {
+        self.any_muted.load(Ordering::Acquire)
+            && self.muted.lock().iter().any(|(id, prefix)| {
+                *id == watch
+                    && path
+                        .strip_prefix(&prefix[..])
+                        .is_some_and(|rest| rest.first() == Some(&b'/'))
+            })
+    }
+}
+
+fn is(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::Acquire)
+}
