@@ -134,7 +134,15 @@
 /** A watcher: one inotify instance with one descriptor to poll. Opaque; thread-safe. */
 typedef struct inotify_watcher inotify_watcher;
 
-/** A stream: a buffered, non-blocking writer over one descriptor. Opaque; thread-safe. */
+/**
+ * A stream: a buffered, non-blocking writer over one descriptor. Opaque; thread-safe.
+ *
+ * Its callbacks run one at a time, in the order of what they tell; only the write function and the
+ * formatter may run beside another one. Each runs on a thread that is inside a function of the
+ * stream: the one whose call led to it, or one that is carrying out others already, in which case
+ * the call that led to it may return before. None starts before the one that is running has
+ * returned, so they do not nest, however long a chain they make.
+ */
 typedef struct inotify_watcher_stream inotify_watcher_stream;
 
 /**
