@@ -178,15 +178,13 @@ impl<W: World> Engine<W> {
             self.ask(to, name, next.cookie, true);
             return None;
         }
-        if next.at == raw.next {
-            // The kernel merges a MOVED_TO with an identical newest event, and does not compare
-            // cookies (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may
-            // have come in between and stand there now.
-            match self.remains(to, &next, target.get()) {
-                Some(true) => self.ask(to, name, next.cookie, true),
-                Some(false) => {}
-                None => self.ask(to, name, next.cookie, false),
-            }
+        // The kernel merges a MOVED_TO with an identical newest event, and does not compare cookies
+        // (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may have come in
+        // between and stand there now.
+        match self.remains(to, &next, target.get()) {
+            Some(true) => self.ask(to, name, next.cookie, true),
+            Some(false) => {}
+            None => self.ask(to, name, next.cookie, false),
         }
         None
     }
@@ -341,7 +339,7 @@ impl<W: World> Engine<W> {
         let named = |raw: &Raw| self.input.name(raw) == name;
         let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
         // A late ATTRIB can carry the name of an entry that is gone, so it counts less than what
-        // comes and goes.
+        // comes and goes, and less than a look.
         let end = first.map_or(usize::MAX, |raw| raw.at);
         let used = of_dir(next.next).take_while(|raw| raw.at < end).any(|raw| named(&raw));
         match first {
@@ -362,7 +360,7 @@ impl<W: World> Engine<W> {
                 before.map(|before| before || used)
             }
             Some(_) => Some(true),
-            None => there,
+            None => there.or(used.then_some(true)),
         }
     }
 }

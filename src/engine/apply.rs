@@ -4,7 +4,7 @@ use super::mask::{DIRENT, MOVE, SYNTHETIC};
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
-use super::{Batch, Engine, Notice, Out};
+use super::{Batch, Engine, Exchange, Notice, Out};
 use crate::engine::input::Raw;
 
 use libc::{
@@ -307,8 +307,7 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
-        // ATTRIB is no answer: the kernel can tell it late, with the name of what is gone.
-        if raw.mask & libc::IN_ATTRIB == 0 && !self.rechecks.is_empty() {
+        if !self.rechecks.is_empty() {
             self.answer_recheck(batch, number, node, raw, name);
         }
         if raw.mask & IN_MOVED_FROM != 0 {
@@ -364,6 +363,7 @@ impl<W: World> Engine<W> {
         };
         if let Some(at) = self.rechecks.iter().position(rest) {
             self.rechecks.swap_remove(at);
+            self.exchanges.push(Exchange { cookie: 0, from: Some(*raw), asked: None });
             self.tell_found(batch, number, node, name, raw.mask);
         }
     }

@@ -120,7 +120,8 @@ pub struct Engine<W: World> {
 #[derive(Clone, Copy)]
 struct Exchange {
     cookie: u32,
-    /// It is half of an exchange, and this is the MOVED_FROM of what stood there.
+    /// It is half of an exchange, and this is the MOVED_FROM of what stood there; or, without a
+    /// cookie, something was left after this MOVED_FROM.
     from: Option<Raw>,
     /// Whether something is left there is to be found out, after the MOVED_FROM of this cookie.
     asked: Option<(u32, bool)>,
