@@ -632,7 +632,9 @@ static void forked(void)
                     inotify_watcher_lose_connection(watcher) == -EPERM;
 
         inotify_watcher_destroy(watcher);
-        _exit(good && gate.removes == 0 && lost == 0 && fcntl(descriptor, F_GETFD) == -1 ? 0 : 1);
+        if (good && gate.removes == 0 && lost == 0 && fcntl(descriptor, F_GETFD) == -1)
+            execlp("true", "true", (char *)NULL);
+        _exit(1);
     }
     CHECK_EQ(waitpid(child, &status, 0), child);
     CHECK_EQ(status, 0);
