@@ -74,7 +74,7 @@ void watch_second(struct run *run)
     uint32_t flags = RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_AUTO_ADD |
                      RINOTIFY_WATCH_EMIT_EXISTING | (opt.track_entries ? TRACK : 0);
     const char *name = "T";
-    struct stat st = {0};
+    struct identity identity = {0};
 
     run->second_started = true;
     if (kind == SECOND_LINK) {
@@ -85,7 +85,7 @@ void watch_second(struct run *run)
         name = "T/a";
         writer_start(&self, run->plan, POPULATOR);
         (void)do_mkdir(&self, name);
-        if (lstat(name, &st) != 0 || !S_ISDIR(st.st_mode))
+        if (!identity_of(name, &identity))
             return;
     } else if (kind == SECOND_FLAT) {
         flags &= ~(uint32_t)(RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_AUTO_ADD);
@@ -98,8 +98,7 @@ void watch_second(struct run *run)
     char *root = root_path(run, name);
     watch_start(&run->second, "second", root, mask, flags, kind);
     free(root);
-    run->second.dev = st.st_dev;
-    run->second.ino = st.st_ino;
+    run->second.root_identity = identity;
     begin_watch(run, &run->second);
 }
 

@@ -11,6 +11,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <fcntl.h>
 #include <limits.h>
 #include <rinotify.h>
 #include <stdatomic.h>
@@ -217,6 +218,15 @@ struct held {
     char *path;
     struct node *node;
 };
+/* An inode, told from a later one with the same number. */
+struct identity {
+    dev_t dev;
+    ino_t ino;
+    unsigned bytes;
+    int type;
+    unsigned char handle[MAX_HANDLE_SZ];
+};
+bool identity_of(const char *path, struct identity *identity);
 struct watch {
     int64_t id;
     const char *label;
@@ -232,8 +242,7 @@ struct watch {
     bool lost;        /* and directories below it could not be reached */
     bool overflowed;
     bool rescanning;
-    dev_t dev;        /* of the root, where it may go elsewhere */
-    ino_t ino;
+    struct identity root_identity; /* where the root may go elsewhere */
     uint64_t changes; /* events that are no synthetic CREATE */
     uint64_t events;
     uint64_t attribs;

@@ -108,12 +108,41 @@ static void list_everywhere(struct inode_list *list)
     inode_list_sort(list);
 }
 
+/* File systems use inode numbers again; their file handles count the generations. */
+bool identity_of(const char *path, struct identity *identity)
+{
+    union {
+        struct file_handle head;
+        unsigned char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+    } handle;
+    struct stat st;
+    int mount;
+
+    memset(identity, 0, sizeof(*identity));
+    if (lstat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return false;
+    identity->dev = st.st_dev;
+    identity->ino = st.st_ino;
+    handle.head.handle_bytes = MAX_HANDLE_SZ;
+    if (name_to_handle_at(AT_FDCWD, path, &handle.head, &mount, 0) == 0) {
+        identity->type = handle.head.handle_type;
+        identity->bytes = handle.head.handle_bytes;
+        memcpy(identity->handle, handle.head.f_handle, handle.head.handle_bytes);
+    }
+    return true;
+}
+
 /* Where the directory is now that a volatile watch has as its root; NULL if it is gone. */
 static const char *root_now(const struct watch *watch, const struct inode_list *everywhere)
 {
-    struct inode_entry *entry = inode_list_find(everywhere, watch->dev, watch->ino);
+    const struct identity *root = &watch->root_identity;
+    struct inode_entry *entry = inode_list_find(everywhere, root->dev, root->ino);
+    struct identity now;
 
-    return entry ? entry->path : NULL;
+    if (!entry || !identity_of(entry->path, &now) || now.type != root->type ||
+        now.bytes != root->bytes || memcmp(now.handle, root->handle, now.bytes) != 0)
+        return NULL;
+    return entry->path;
 }
 
 static void check_stats(inotify_watcher *watcher, struct watch **watches, size_t count,
