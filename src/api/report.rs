@@ -118,15 +118,15 @@ pub unsafe fn last_error(error: *mut inotify_watcher_error) -> c_int {
         message: c"no error".as_ptr(),
     };
     let _ = LAST.try_with(|slot| {
-        if let Ok(slot) = slot.try_borrow() {
-            if let Some(last) = &*slot {
-                out.error = last.errno;
-                out.limit = last.limit;
-                out.step = last.step.as_ptr();
-                out.path = last.path.as_ptr();
-                out.path_len = last.path.as_bytes().len();
-                out.message = last.message.as_ptr();
-            }
+        if let Ok(slot) = slot.try_borrow()
+            && let Some(last) = &*slot
+        {
+            out.error = last.errno;
+            out.limit = last.limit;
+            out.step = last.step.as_ptr();
+            out.path = last.path.as_ptr();
+            out.path_len = last.path.as_bytes().len();
+            out.message = last.message.as_ptr();
         }
     });
     // SAFETY: the caller's struct has `size` bytes.

@@ -170,6 +170,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Tells an event about an entry of a directory, or about the directory itself.
+    #[expect(clippy::too_many_arguments, reason = "an event has as many parts")]
     pub(super) fn tell(
         &mut self,
         batch: &mut Batch,
@@ -442,11 +443,10 @@ impl<W: World> Engine<W> {
         if self.tree.has(child, Flags::TOMB) {
             return None;
         }
-        if self.tree.has(child, Flags::DIR) != (mask & IN_ISDIR != 0) {
-            if self.tree.has(child, Flags::PENDING) {
-                self.drop_child(child);
-                return None;
-            }
+        let same_kind = self.tree.has(child, Flags::DIR) == (mask & IN_ISDIR != 0);
+        if !same_kind && self.tree.has(child, Flags::PENDING) {
+            self.drop_child(child);
+            return None;
         }
         Some(child)
     }
@@ -795,10 +795,8 @@ impl<W: World> Engine<W> {
                     batch.mark_last();
                 }
                 self.wds.remove(&mut self.tree, node);
-                if !live {
-                    if let Some(watch) = self.watch(number) {
-                        self.dropped.push(watch.id);
-                    }
+                if !live && let Some(watch) = self.watch(number) {
+                    self.dropped.push(watch.id);
                 }
                 self.end_watch(number);
             }

@@ -47,11 +47,6 @@ impl Batch {
         self.events.len()
     }
 
-    /// Nothing to deliver.
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty()
-    }
-
     /// The events, in order.
     pub fn events(&self) -> &[Out] {
         &self.events
@@ -60,11 +55,6 @@ impl Batch {
     /// The bytes that `Out::path` and `Out::old` point into.
     pub fn arena(&self) -> &[u8] {
         &self.arena
-    }
-
-    /// Bytes of memory held.
-    pub fn memory(&self) -> usize {
-        self.arena.capacity() + self.events.capacity() * size_of::<Out>()
     }
 
     /// Puts a string into the arena, joined from a directory and an optional name, and returns

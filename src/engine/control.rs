@@ -303,10 +303,11 @@ impl<W: World> Engine<W> {
             let names = rest.split(|&b| b == b'/').filter(|name| !name.is_empty());
             let node =
                 names.into_iter().try_fold(watch.root, |node, name| self.tree.child(node, name));
-            if let Some(node) = node {
-                if self.tree.node(node).wd != 0 && node != watch.root {
-                    found.push(node);
-                }
+            if let Some(node) = node
+                && self.tree.node(node).wd != 0
+                && node != watch.root
+            {
+                found.push(node);
             }
         }
         found

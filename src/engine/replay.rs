@@ -199,14 +199,10 @@ impl World for Replay {
             dir.at.set(at.1);
         }
         let more = !rest.is_empty();
-        let dots = [&b"."[..], b".."].map(|name| Entry { name, kind: None, inode: 0 });
+        let dots = [&b"."[..], b".."].map(|name| Entry { name, kind: None });
         let kind = |ino| if self.disk.is_dir(ino) { Kind::Directory } else { Kind::Other };
         let kind = |ino| (!self.bare).then(|| kind(ino));
-        let found = rest.iter().map(|&(name, &(ino, _))| Entry {
-            name,
-            kind: kind(ino),
-            inode: ino as u64,
-        });
+        let found = rest.iter().map(|&(name, &(ino, _))| Entry { name, kind: kind(ino) });
         buffer.fill(dots.into_iter().filter(|_| more).chain(found));
         self.disk.tell_looking(dir.ino, libc::IN_ACCESS);
         Ok(more)

@@ -142,11 +142,6 @@ impl Wds {
         self.zombies.remove(&wd);
     }
 
-    /// All wds are wrong now, those of deleted directories included.
-    pub fn zombies(&self) -> impl Iterator<Item = i32> + '_ {
-        self.zombies.iter().copied()
-    }
-
     /// Kernel watches in use.
     pub fn len(&self) -> usize {
         self.used + self.zombies.len()

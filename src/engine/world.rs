@@ -94,7 +94,7 @@ impl World for Kernel {
     }
 
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
-        self.inotify.add(&*cpath(path)?, mask)
+        self.inotify.add(&cpath(path)?, mask)
     }
 
     fn add(&mut self, dir: &Dir, name: &[u8], mask: u32) -> Result<i32, Errno> {

@@ -22,8 +22,6 @@ pub struct Entry<'a> {
     pub name: &'a [u8],
     /// `None` if the file system does not say (DT_UNKNOWN).
     pub kind: Option<Kind>,
-    /// Its inode number, as the listing says it.
-    pub inode: u64,
 }
 
 /// What getdents64(2) filled in, and how far it was read.
@@ -267,7 +265,7 @@ impl ListBuffer {
         for entry in entries {
             let reclen = (19 + entry.name.len() + 1).next_multiple_of(8);
             let end = self.bytes.len() + reclen;
-            self.bytes.extend(entry.inode.to_ne_bytes());
+            self.bytes.extend(1u64.to_ne_bytes());
             self.bytes.extend(0i64.to_ne_bytes());
             self.bytes.extend(u16::try_from(reclen).unwrap_or(u16::MAX).to_ne_bytes());
             self.bytes.push(match entry.kind {
@@ -288,7 +286,6 @@ impl ListBuffer {
         // struct linux_dirent64: u64 ino, i64 off, u16 reclen, u8 type, name.
         loop {
             let record = self.bytes.get(self.at..self.end)?;
-            let inode = u64::from_ne_bytes(record.get(..8)?.try_into().ok()?);
             let reclen = usize::from(u16::from_ne_bytes(record.get(16..18)?.try_into().ok()?));
             let kind = match *record.get(18)? {
                 libc::DT_UNKNOWN => None,
@@ -302,7 +299,7 @@ impl ListBuffer {
             let name_at = start..start + len;
             let dots = matches!(&self.bytes[name_at.clone()], b"." | b"..");
             if !dots {
-                return Some(Entry { name: &self.bytes[name_at], kind, inode });
+                return Some(Entry { name: &self.bytes[name_at], kind });
             }
         }
     }

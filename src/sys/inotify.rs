@@ -80,10 +80,6 @@ impl Inotify {
         // SAFETY: no pointers.
         check(unsafe { libc::inotify_rm_watch(self.fileno(), wd) }).map(drop)
     }
-
-    /// Gives the descriptor up without closing it twice: for a forked child, which must not touch
-    /// what the parent shares.
-    pub fn close(self) {}
 }
 
 /// Two anonymous memory files, watched for `IN_ATTRIB`. fchmod(2) of one queues an event, and the

@@ -38,6 +38,7 @@ pub struct Entry {
 /// A believed tree.
 pub struct Mirror {
     root: Vec<u8>,
+    ino: Ino,
     tree: Entry,
     kept: HashMap<u32, (Vec<u8>, Entry)>,
 }
@@ -47,10 +48,10 @@ fn text(path: &[u8]) -> String {
 }
 
 impl Mirror {
-    /// Nothing is known of the tree at `root`.
-    pub fn new(root: &[u8]) -> Self {
+    /// Nothing is known of the tree at `root`, which is this inode.
+    pub fn new(root: &[u8], ino: Ino) -> Self {
         let tree = Entry { is_dir: true, below: BTreeMap::new() };
-        Self { root: root.to_vec(), tree, kept: HashMap::new() }
+        Self { root: root.to_vec(), ino, tree, kept: HashMap::new() }
     }
 
     fn dir(&mut self, path: &[u8]) -> Result<&mut Entry, String> {
@@ -81,6 +82,11 @@ impl Mirror {
             return self.moved_to(told, name, is_dir);
         }
         let here = self.dir(&told.path[..told.name])?;
+        if bits == 0 {
+            // One task can change an entry before the event of another, which made it, is queued;
+            // and the name of one that is gone can still be told.
+            return Ok(());
+        }
         let known = here.below.get(name).map(|entry| entry.is_dir);
         if bits == IN_CREATE {
             if known.is_some() {
@@ -91,16 +97,14 @@ impl Mirror {
         }
         match known {
             None => return Err(format!("{path} was not told")),
-            Some(dir) if dir != is_dir && told.error == 0 => {
+            Some(dir) if dir != is_dir => {
                 return Err(format!("{path} was told to be something else"));
             }
             Some(_) => {}
         }
-        if bits & (IN_DELETE | IN_MOVED_FROM) != 0 {
-            let entry = here.below.remove(name).unwrap_or_default();
-            if bits == IN_MOVED_FROM {
-                self.kept.insert(told.cookie, (told.path.clone(), entry));
-            }
+        let entry = here.below.remove(name).unwrap_or_default();
+        if bits == IN_MOVED_FROM {
+            self.kept.insert(told.cookie, (told.path.clone(), entry));
         }
         Ok(())
     }
@@ -131,10 +135,7 @@ impl Mirror {
 
     /// Is that what is on the disk?
     pub fn compare(&self, disk: &Disk) -> Result<(), String> {
-        match disk.resolve(&self.root) {
-            Ok(root) => differ(&self.root, &self.tree, disk, root),
-            Err(_) => Ok(()),
-        }
+        differ(&self.root, &self.tree, disk, self.ino)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Replay;
 use super::mirror::{Mirror, Told};
+use super::{Ino, Replay};
 use crate::engine::{Batch, Engine, Limits, Request, WatchFlags};
 
 /// Turns that anything may take.
@@ -44,8 +44,17 @@ impl Scene {
         }
         self.engine.finish_watch(start, false).map_err(failed)?;
         let whole = flags.is_all() && mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
-        self.watches.insert(id, whole.then(|| Mirror::new(path)));
+        let mirror = whole.then(|| self.root_of(id)).flatten().map(|ino| Mirror::new(path, ino));
+        self.watches.insert(id, mirror);
         Ok(())
+    }
+
+    /// What the root of a watch is; by the time of the call its path may lead elsewhere.
+    fn root_of(&self, id: i64) -> Option<Ino> {
+        let points = self.engine.watchpoints();
+        let (_, wd, ..) = points.iter().find(|point| point.0 == id)?;
+        let marks = &self.engine.world.disk.marks;
+        marks.iter().find(|(_, mark)| mark.wd == *wd).map(|(&ino, _)| ino)
     }
 
     /// Ends a watch.
@@ -131,12 +140,16 @@ impl Scene {
         Err("the barrier never comes out".into())
     }
 
+    /// What the consumers believe is so.
+    pub fn check_mirrors(&self) -> Result<(), String> {
+        let mirrors = self.watches.values().flatten();
+        mirrors.map(|mirror| mirror.compare(&self.engine.world.disk)).collect()
+    }
+
     /// Everything is quiet: what the consumers believe is so, and the kernel watches what the
     /// engine knows.
     pub fn check(&mut self) -> Result<(), String> {
-        for mirror in self.watches.values().flatten() {
-            mirror.compare(&self.engine.world.disk)?;
-        }
+        self.check_mirrors()?;
         self.engine.world.disk.close_handles();
         let mut ours: Vec<_> = self.engine.watchpoints().iter().map(|point| point.1).collect();
         ours.sort_unstable();
