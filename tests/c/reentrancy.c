@@ -176,6 +176,33 @@ static void whole_path(void)
     end();
 }
 
+/* ---- Ignores a directory below the root: what else has happened there is not told. */
+
+static void ignores_below(inotify_watcher *watcher, const inotify_watcher_event *event,
+                          void *user_data)
+{
+    record(watcher, event, user_data);
+    if (state.calls++ == 0)
+        CHECK_OK(inotify_watcher_ignore(watcher, "t/d"));
+}
+
+static void directory_below(void)
+{
+    begin(ignores_below);
+    make_file("t/d/a");
+    make_file("t/d/b");
+    make_dirs("t/d/e/f");
+    make_file("t/db");
+    CHECK_OK(inotify_watcher_sync(state.watcher));
+    drain(state.watcher);
+    /* The first call was for t/d/a; the other watches hear of t/db alone. */
+    CHECK_EQ(state.calls, 1 + WATCHES);
+    for (int i = 0; i < WATCHES; i++)
+        CHECK_EQ(recorder_count(&state.recorders[i], "create t/db"), 1);
+    CHECK_EQ(kernel_watch_count(state.watcher), 1);
+    end();
+}
+
 /* ---- Watches more, asks for everything. */
 
 static int count_one(const inotify_watcher_watchpoint *watchpoint, void *count)
@@ -291,6 +318,7 @@ int main(void)
     itself();
     others();
     whole_path();
+    directory_below();
     more();
     destroyed(false);
     destroyed(true);
