@@ -148,6 +148,34 @@ static void excluded_unlinked(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* In a tree every path is right at its place in the queue, so nothing is told of a file that has
+ * none any more: deleted, or another one renamed over it. */
+static void nameless(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    FILE *deleted, *replaced;
+
+    make_dirs("t/d");
+    watch(watcher, "t", IN_MODIFY | IN_DELETE | IN_MOVED_TO | IN_CLOSE_WRITE, TREE, &recorder);
+    deleted = fopen("t/d/deleted", "we");
+    replaced = fopen("t/d/replaced", "we");
+    CHECK(deleted != NULL && replaced != NULL);
+    make_file("new");
+    CHECK(fputs("named", deleted) >= 0 && fflush(deleted) == 0);
+    remove_file("t/d/deleted");
+    move("new", "t/d/replaced");
+    EXPECT(watcher, &recorder, "modify t/d/deleted", "delete t/d/deleted", "moved_to t/d/replaced");
+    CHECK(fputs("nameless", deleted) >= 0 && fflush(deleted) == 0);
+    CHECK(fputs("nameless", replaced) >= 0 && fflush(replaced) == 0);
+    fclose(deleted);
+    fclose(replaced);
+    EXPECT_NOTHING(watcher, &recorder);
+    write_file("t/d/replaced", "text");
+    EXPECT(watcher, &recorder, "modify t/d/replaced", "close_write t/d/replaced");
+    inotify_watcher_destroy(watcher);
+}
+
 /* A thousand watches of files on one descriptor, and they end one after the other. */
 static void many(void)
 {
@@ -193,6 +221,8 @@ int main(void)
     only_directories();
     check_case("excluded-unlinked");
     excluded_unlinked();
+    check_case("nameless");
+    nameless();
     check_case("many");
     many();
     return 0;
