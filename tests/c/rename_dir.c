@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
-#include "check.h"
+#include "mirror.h"
 
 static void later_paths(void)
 {
@@ -103,6 +103,55 @@ static void renamed_when_new(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* By the time that the library goes to look at a new directory, its parent is elsewhere and another
+ * one has the name, or a symbolic link that leads out of the tree. */
+static void decoys(void)
+{
+    inotify_watcher *watcher = create();
+    struct mirror mirror = {0};
+
+    make_dirs("t/d");
+    make_dirs("t/e");
+    make_dirs("outside/new/deep");
+    make_file("outside/new/unseen");
+    mirror_watch(watcher, "t", &mirror);
+    MIRROR_EXPECT(watcher, &mirror, "t");
+
+    make_dir("t/d/new");
+    make_file("t/d/new/real");
+    move("t/d", "t/x");
+    make_dirs("t/d/new/decoy");
+    make_file("t/d/new/other");
+    make_dir("t/e/new");
+    make_file("t/e/new/real");
+    move("t/e", "t/y");
+    CHECK_SYS(symlink("../outside", "t/e"));
+    MIRROR_EXPECT(watcher, &mirror, "t");
+    CHECK(!kernel_watches_path(watcher, "outside"));
+    CHECK(!kernel_watches_path(watcher, "outside/new"));
+    CHECK(kernel_watches_path(watcher, "t/y/new"));
+    CHECK(kernel_watches_path(watcher, "t/d/new/decoy"));
+    CHECK_TABLES(watcher);
+    make_file("t/x/new/later");
+    make_file("t/d/new/later");
+    make_file("t/y/new/later");
+    MIRROR_EXPECT(watcher, &mirror, "t");
+
+    /* The new directory itself is replaced. */
+    make_dir("t/z");
+    make_file("t/z/f");
+    move("t/z", "t/w");
+    CHECK_SYS(symlink("../outside/new", "t/z"));
+    make_dir("t/v");
+    remove_dir("t/v");
+    make_file("t/v");
+    MIRROR_EXPECT(watcher, &mirror, "t");
+    CHECK(!kernel_watches_path(watcher, "outside/new"));
+    CHECK_TABLES(watcher);
+    mirror_clear(&mirror);
+    inotify_watcher_destroy(watcher);
+}
+
 /* Two directories trade names through a third one, again and again. */
 static void round_robin(void)
 {
@@ -167,6 +216,8 @@ int main(void)
     sibling_prefix();
     check_case("renamed-when-new");
     renamed_when_new();
+    check_case("decoys");
+    decoys();
     check_case("round-robin");
     round_robin();
     check_case("root-renamed");

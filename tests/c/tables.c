@@ -42,12 +42,16 @@ size_t kernel_watch_count(const inotify_watcher *watcher)
 static struct kernel_watch *all_kernel_watches(const inotify_watcher *watcher, size_t *count)
 {
     int fd = inotify_watcher_fileno(watcher);
-    size_t room = kernel_watches(fd, NULL, 0);
-    struct kernel_watch *list = calloc(room + 1, sizeof *list);
+    size_t room;
+    struct kernel_watch *list = NULL;
 
-    CHECK(list != NULL);
-    *count = kernel_watches(fd, list, room);
-    CHECK_EQ(*count, room);
+    /* Their number may change meanwhile: directories are deleted. */
+    do {
+        room = kernel_watches(fd, NULL, 0) + 64;
+        list = realloc(list, room * sizeof *list);
+        CHECK(list != NULL);
+        *count = kernel_watches(fd, list, room);
+    } while (*count > room);
     return list;
 }
 
