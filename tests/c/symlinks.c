@@ -69,7 +69,7 @@ static atomic_bool done;
 static void *swap_on(void *unused)
 {
     (void)unused;
-    for (unsigned i = 0; i < check_rounds(4000); i++) {
+    for (unsigned i = 0; i < check_rounds(2000); i++) {
         make_dirs("t/d/a/b/c");
         move("t/d", "t/spare");
         CHECK_SYS(symlink("../outside", "t/d"));
