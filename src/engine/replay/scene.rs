@@ -100,8 +100,15 @@ impl Scene {
     /// Lets the mirrors believe events.
     pub fn believe(&mut self, all: &[Told]) -> Result<(), String> {
         for told in all {
-            if let Some(Some(mirror)) = self.watches.get_mut(&told.watch) {
-                mirror.apply(told)?;
+            let Some(belief) = self.watches.get_mut(&told.watch) else {
+                continue;
+            };
+            if told.mask & libc::IN_MOVE_SELF != 0 {
+                // A root that has moved away cannot be reached by its path any more.
+                *belief = None;
+            }
+            if let Some(mirror) = belief {
+                mirror.apply(told).map_err(|problem| format!("watch {}: {problem}", told.watch))?;
             }
         }
         Ok(())
@@ -142,8 +149,11 @@ impl Scene {
 
     /// What the consumers believe is so.
     pub fn check_mirrors(&self) -> Result<(), String> {
-        let mirrors = self.watches.values().flatten();
-        mirrors.map(|mirror| mirror.compare(&self.engine.world.disk)).collect()
+        for (id, mirror) in &self.watches {
+            let compared = mirror.as_ref().map(|mirror| mirror.compare(&self.engine.world.disk));
+            compared.unwrap_or(Ok(())).map_err(|problem| format!("watch {id}: {problem}"))?;
+        }
+        Ok(())
     }
 
     /// Everything is quiet: what the consumers believe is so, and the kernel watches what the
