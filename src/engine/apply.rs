@@ -813,12 +813,37 @@ impl<W: World> Engine<W> {
             self.push_task(node);
             return;
         }
+        if raw.mask & IN_UNMOUNT != 0 {
+            self.unmounted(batch, node, raw);
+            return;
+        }
         // The parent's event with the name tells it, where the mask lets it.
         let mask = self.watch(number).map_or(0, |watch| watch.mask);
         let only_here = (raw.mask & IN_DELETE_SELF != 0 && mask & IN_DELETE == 0)
             || (raw.mask & IN_MOVE_SELF != 0 && mask & MOVE == 0);
         if live && only_here {
             self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
+        }
+    }
+
+    /// The file system of a directory is gone: told once, where it was mounted, and what was below
+    /// is let go. The kernel tells it for each directory, in no order (fs/notify/fsnotify.c,
+    /// fsnotify_unmount_inodes).
+    fn unmounted(&mut self, batch: &mut Batch, node: NodeId, raw: &Raw) {
+        while self.fill().is_ok_and(|got| got > 0) {}
+        let parent = self.tree.node(self.tree.node(node).parent).wd;
+        let above = self
+            .input
+            .from(raw.next)
+            .any(|later| later.wd == parent && later.mask & IN_UNMOUNT != 0);
+        // A parent without a wd has been unmounted before.
+        if parent == 0 || above {
+            return;
+        }
+        self.tell(batch, node, None, raw.mask, 0, 0, &[]);
+        while self.tree.node(node).first != NONE {
+            let child = self.tree.node(node).first;
+            self.drop_child(child);
         }
     }
 
