@@ -14,8 +14,12 @@ static_assert(RINOTIFY_WATCH_MASK == (IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DEL
                   #type " begins with its size")
 
 SIZE_LED(inotify_watcher_options);
+SIZE_LED(inotify_watcher_reactor);
 SIZE_LED(inotify_watcher_watch_options);
 SIZE_LED(inotify_watcher_event);
 SIZE_LED(inotify_watcher_error);
 SIZE_LED(inotify_watcher_stats);
 SIZE_LED(inotify_watcher_watchpoint);
+SIZE_LED(inotify_watcher_stream_options);
+SIZE_LED(inotify_watcher_stream_stats);
+SIZE_LED(inotify_watcher_producer);
