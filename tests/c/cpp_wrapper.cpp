@@ -49,7 +49,7 @@ void expect_lines(int line, lines &told, const lines &want)
     told.clear();
 }
 #define EXPECT_LINES(told, ...) expect_lines(__LINE__, (told), lines{__VA_ARGS__})
-#define EXPECT_NOTHING(told) expect_lines(__LINE__, (told), lines{})
+#define EXPECT_NO_LINES(told) expect_lines(__LINE__, (told), lines{})
 
 /* The exception of type E that `call` throws. */
 template <typename E, typename Call> E thrown_by(int line, Call &&call)
@@ -117,7 +117,7 @@ void events()
     CHECK(!watcher.ignore("."));
     make_file("t/unseen");
     watcher.sync();
-    EXPECT_NOTHING(told);
+    EXPECT_NO_LINES(told);
     CHECK_STR(rinotify::mask_names(IN_CREATE | IN_ISDIR).c_str(), "create|is_dir");
     CHECK_STR(rinotify::mask_names(0).c_str(), "");
 }
