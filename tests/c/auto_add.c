@@ -89,6 +89,33 @@ static void chain_at_once(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* Names are bytes: directories may have any of them. */
+static void odd_names(void)
+{
+    static const char *const odd[] = {" ", "\n", "\xff\xfe", "\xc3\x28", "-rf", "\\", "...", "\x01"};
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+
+    make_dir("t");
+    watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE, &recorder);
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        const char *dir = format("t/%s", odd[i]), *deep = format("t/%s/%s", odd[i], odd[i]);
+        const char *moved = format("t/%s%s", odd[i], odd[i]);
+
+        make_dirs(deep);
+        EXPECT(watcher, &recorder, format("create|is_dir %s", dir),
+               format("create|is_dir %s [synthetic]", deep));
+        move(dir, moved);
+        make_file(format("%s/%s/f", moved, odd[i]));
+        EXPECT(watcher, &recorder, format("moved_from|is_dir %s", dir),
+               format("moved_to|is_dir %s <- %s", moved, dir),
+               format("create %s/%s/f", moved, odd[i]));
+        CHECK_EQ(inotify_watcher_is_watched(watcher, format("%s/%s", moved, odd[i])), 1);
+    }
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 /* What came and went before the library could look is nobody's loss, and does no harm. */
 static void gone_at_once(void)
 {
@@ -223,6 +250,15 @@ static void narrow_mask(void)
     watch(watcher, "t", IN_CLOSE_WRITE, TREE, &recorder);
     make_dirs("t/a/b");
     EXPECT_NOTHING(watcher, &recorder);
+    /* What nobody needs does not wake the caller up. */
+    {
+        struct kernel_watch list[8];
+        size_t count = kernel_watches(inotify_watcher_fileno(watcher), list, 8);
+
+        CHECK_EQ(count, 3 + (long long)get_stats(watcher).internal_watchpoints);
+        for (size_t i = 0; i < count; i++)
+            CHECK_EQ(list[i].mask & (IN_ACCESS | IN_MODIFY | IN_OPEN | IN_CLOSE_NOWRITE), 0);
+    }
     write_file("t/a/b/f", "text");
     EXPECT(watcher, &recorder, "close_write t/a/b/f");
     move("t/a", "t/c");
@@ -256,6 +292,8 @@ int main(void)
     auto_add_only();
     check_case("chain-at-once");
     chain_at_once();
+    check_case("odd-names");
+    odd_names();
     check_case("gone-at-once");
     gone_at_once();
     check_case("made-in-the-callback");
