@@ -161,9 +161,9 @@ static void edges(void)
     remove_tree("away");
 }
 
-/* One turn a readiness, as a loop with several descriptors does it: with edges only, the library
- * must give a new one for what it left. */
-static void one_turn_an_edge(void)
+/* One turn a readiness, as a loop with several descriptors does it: what a turn has left keeps the
+ * descriptor readable. */
+static void one_turn_at_a_time(void)
 {
     inotify_watcher_options options = {.size = sizeof options, .max_events = 1, .max_scan = 16};
     inotify_watcher *watcher = inotify_watcher_create(&options);
@@ -224,7 +224,7 @@ int main(void)
     every_poll(1000, 16, 0);
     check_case("edges");
     edges();
-    check_case("one-turn-an-edge");
-    one_turn_an_edge();
+    check_case("one-turn-at-a-time");
+    one_turn_at_a_time();
     return 0;
 }
