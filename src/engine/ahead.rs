@@ -20,6 +20,9 @@ use libc::{IN_MOVED_TO, IN_Q_OVERFLOW};
 /// reached.
 const PATIENCE: u32 = 2000;
 
+/// How often a look is repeated that the queue has overtaken.
+const LOOKS: u32 = 16;
+
 /// What looking at the buffer found.
 enum Seen<T> {
     Yes(T),
@@ -207,7 +210,14 @@ impl<W: World> Engine<W> {
     /// To be found out, when there is time to look, whether an entry is there.
     fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32, there: bool) {
         self.rechecks.retain(|asked| asked.dir != dir || asked.name != name);
-        self.rechecks.push(Recheck { dir, name: name.to_vec(), cookie, there, open: false });
+        self.rechecks.push(Recheck {
+            dir,
+            name: name.to_vec(),
+            cookie,
+            there,
+            open: false,
+            tries: 0,
+        });
     }
 
     /// What the buffer has last said about a name before this event: that it is there, or not.
@@ -314,14 +324,34 @@ impl<W: World> Engine<W> {
 
     /// Is there something at a name after `next` took something away from it?
     fn remains(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> Option<bool> {
-        let there = match self.open_dir(to) {
-            Ok(at) => {
-                let (_, dir) = &self.open[at];
-                Some(self.world.kind_of(dir, name).is_ok())
+        let mut there = None;
+        for _ in 0..LOOKS {
+            self.read_all();
+            let end = self.input.end();
+            there = match self.open_dir(to) {
+                Ok(at) => {
+                    let (_, dir) = &self.open[at];
+                    let there = self.world.kind_of(dir, name).is_ok();
+                    // What the look has seen must have been queued, too.
+                    self.world.settle(dir);
+                    Some(there)
+                }
+                Err(_) => None,
+            };
+            self.read_all();
+            let overtaken = self.input.from(end).any(|raw| {
+                raw.wd == next.wd && raw.mask & DIRENT != 0 && self.input.name(&raw) == name
+            });
+            if there.is_none() || !overtaken {
+                break;
             }
-            Err(_) => None,
-        };
-        // All that was queued before the look.
+            there = None;
+        }
+        self.stayed(next, name, there)
+    }
+
+    /// All that is queued now.
+    fn read_all(&mut self) {
         let mut left = self.world.queued();
         while left > 0 {
             match self.fill() {
@@ -329,7 +359,6 @@ impl<W: World> Engine<W> {
                 _ => break,
             }
         }
-        self.stayed(next, name, there)
     }
 
     /// Did the entry stay when `next` took something of its name away? What is said of the name

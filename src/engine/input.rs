@@ -46,6 +46,11 @@ impl Input {
         self.at
     }
 
+    /// Position behind the last byte read.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
     /// The bytes used so far are not needed again.
     pub fn advance(&mut self, to: usize) {
         self.at = to.min(self.end);

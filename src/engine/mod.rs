@@ -137,6 +137,7 @@ struct Recheck {
     there: bool,
     /// That MOVED_FROM has been used.
     open: bool,
+    tries: u16,
 }
 
 /// An event that is about no kernel event.
@@ -232,7 +233,7 @@ impl<W: World> Engine<W> {
         if got > 0 {
             self.counters.reads += 1;
             // What could not be reached may be now, whatever it was that came.
-            self.stale |= !self.blocked.is_empty();
+            self.stale |= !self.blocked.is_empty() || !self.rechecks.is_empty();
         }
         Ok(got)
     }
@@ -274,7 +275,7 @@ impl<W: World> Engine<W> {
             || self.next_notice().is_some()
             || !self.doomed.is_empty()
             || !self.wide.is_empty()
-            || (self.stale && !self.blocked.is_empty())
+            || (self.stale && !(self.blocked.is_empty() && self.rechecks.is_empty()))
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
 
@@ -331,6 +332,7 @@ impl<W: World> Engine<W> {
             || self.unsealed.iter().chain(&self.windows).any(|window| window.tag <= tag)
             || self.settling.as_ref().is_some_and(|settling| settling.tag <= tag)
             || !self.notices.is_empty()
+            || !self.rechecks.is_empty()
     }
 
     /// Puts the barrier into the queue.

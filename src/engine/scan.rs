@@ -6,7 +6,7 @@ use super::apply::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::{Failure, WatchFlags};
 use super::world::World;
-use super::{Engine, Notice, Recheck, mask};
+use super::{Engine, Notice, mask};
 use crate::sys::{Errno, Kind, ListBuffer};
 
 use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
@@ -614,7 +614,9 @@ impl<W: World> Engine<W> {
             return;
         }
         for asked in std::mem::take(&mut self.rechecks) {
-            let Recheck { dir, ref name, .. } = asked;
+            let mut asked = asked;
+            let (dir, name) = (asked.dir, asked.name.clone());
+            let name = &name[..];
             if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
                 continue;
             }
@@ -634,7 +636,18 @@ impl<W: World> Engine<W> {
                     }
                     self.push_window(dir, self.tag);
                 }
-                Err(_) => self.rechecks.push(asked),
+                Err(_) => {
+                    asked.tries += 1;
+                    if asked.tries < ROUNDS {
+                        self.rechecks.push(asked);
+                        if self.input.is_empty() && self.world.queued() == 0 {
+                            // So that it is tried again.
+                            self.stale = true;
+                            self.world.give_way();
+                            self.wake();
+                        }
+                    }
+                }
             }
         }
     }

@@ -174,6 +174,10 @@ impl Others {
             if many >= ENTRIES && matches!(op, Op::Mkdir(_) | Op::Create(_) | Op::Link(..)) {
                 continue;
             }
+            if matches!(op, Op::Chmod(_) | Op::Write(_)) {
+                // What is changed before the event of its making is queued is another matter.
+                while disk.land(0) {}
+            }
             // Some operations are still under way when the next thing happens.
             let done = if code & 0x30 == 0x30 { disk.begin(&op).is_ok() } else { whole(disk, &op) };
             if done {

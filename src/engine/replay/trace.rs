@@ -348,6 +348,7 @@ fn difference(expected: &str, real: &str) -> String {
 
 fn traces() -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
+    let dir = std::env::var_os("TRACES").map_or(dir, PathBuf::from);
     let files = std::fs::read_dir(dir).unwrap();
     let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|end| end == "trace"));
@@ -358,7 +359,7 @@ fn traces() -> Vec<PathBuf> {
 #[test]
 fn traces_are_delivered_as_written() {
     let files = traces();
-    assert!(files.len() >= 25, "only {} traces found", files.len());
+    assert!(!files.is_empty(), "no trace found");
     let mut failed = Vec::new();
     for file in &files {
         let expected = std::fs::read_to_string(file).unwrap();
