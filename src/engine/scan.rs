@@ -157,7 +157,7 @@ impl<W: World> Engine<W> {
         let dir = if self.tree.node(node).parent == NONE {
             let at = self.open_dir(node).map_err(own)?;
             let (_, root) = &self.open[at];
-            self.world.open_to_list(root, b".").map_err(own)?
+            self.world.open_below(root, b".").map_err(own)?
         } else {
             let parent = self.tree.node(node).parent;
             let at = self.open_dir(parent).map_err(reach)?;
@@ -170,7 +170,7 @@ impl<W: World> Engine<W> {
                 return Ok(());
             }
             let (_, parent) = &self.open[at];
-            self.world.open_to_list(parent, name.get()).map_err(own)?
+            self.world.open_below(parent, name.get()).map_err(own)?
         };
         let wd = self.world.add(&dir, b".", wanted).map_err(own)?;
         if self.tree.node(node).wd == 0 {
@@ -184,6 +184,8 @@ impl<W: World> Engine<W> {
             self.push_window(node, tag);
             return Ok(());
         }
+        // Opened after it is watched: some file systems (btrfs) list what was there at the opening.
+        let dir = self.world.open_to_list(&dir, b".").map_err(own)?;
         self.begin_listing(node, tag, dir);
         Ok(())
     }

@@ -35,7 +35,7 @@ pub trait World {
     fn list(&mut self, dir: &Self::Dir, buffer: &mut ListBuffer) -> Result<bool, Errno>;
     /// Waits for operations under way on the directory's entries.
     fn settle(&mut self, dir: &Self::Dir);
-    /// Number of hard links of an entry.
+    /// Number of hard links of an entry; 1 where subdirectories are not counted.
     fn links_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<u64, Errno>;
     /// What an entry is.
     fn kind_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Kind, Errno>;
@@ -47,6 +47,8 @@ pub trait World {
 pub struct Kernel {
     inotify: Inotify,
     poker: Poker,
+    // Devices, and whether they count subdirectories as links.
+    counting: Vec<(u64, bool)>,
     /// Set while a thread of the library's own runs the engine.
     pub cwd: Option<OwnCwd>,
 }
@@ -56,7 +58,7 @@ impl Kernel {
     pub fn new() -> Result<Self, (Errno, &'static str)> {
         let inotify = Inotify::new().map_err(|errno| (errno, "inotify_init1"))?;
         let poker = Poker::new(&inotify).map_err(|errno| (errno, "memfd_create"))?;
-        Ok(Self { inotify, poker, cwd: None })
+        Ok(Self { inotify, poker, counting: Vec::new(), cwd: None })
     }
 
     /// The descriptor to poll.
@@ -134,7 +136,18 @@ impl World for Kernel {
     }
 
     fn links_of(&mut self, dir: &Dir, name: &[u8]) -> Result<u64, Errno> {
-        dir.links_of(name)
+        let (links, device) = dir.links_of(name)?;
+        let known = self.counting.iter().find(|&&(known, _)| known == device);
+        let counts = match known {
+            Some(&(_, counts)) => counts,
+            None => {
+                let counts = dir.counts_links(name);
+                self.counting.truncate(15);
+                self.counting.push((device, counts));
+                counts
+            }
+        };
+        Ok(if counts { links } else { 1 })
     }
 
     fn kind_of(&mut self, dir: &Dir, name: &[u8]) -> Result<Kind, Errno> {

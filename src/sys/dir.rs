@@ -224,10 +224,23 @@ impl Dir {
         self.stat(b"").map(|stat| (stat.st_dev, stat.st_ino))
     }
 
-    /// Number of hard links of an entry that is a directory; 2 means that it has no subdirectory,
-    /// on file systems that count them.
-    pub fn links_of(&self, name: &[u8]) -> Result<u64, Errno> {
-        self.stat(name).map(|stat| stat.st_nlink)
+    /// Number of hard links of an entry that is a directory, and its device; 2 means that it has no
+    /// subdirectory, on file systems that count them.
+    pub fn links_of(&self, name: &[u8]) -> Result<(u64, u64), Errno> {
+        self.stat(name).map(|stat| (stat.st_nlink, stat.st_dev))
+    }
+
+    /// Is an entry, a directory, on a file system that counts subdirectories as links? Only those
+    /// that are known to: others may say 2 of every directory.
+    pub fn counts_links(&self, name: &[u8]) -> bool {
+        const KNOWN: [i64; 3] = [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::TMPFS_MAGIC];
+        let Ok(entry) = self.reach_child(name) else { return false };
+        let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: `stat` is filled when the call succeeds.
+        let known = check(unsafe { libc::fstatfs(entry.as_raw_fd(), stat.as_mut_ptr()) })
+            // SAFETY: filled, for the call has succeeded.
+            .map(|_| unsafe { stat.assume_init() }.f_type);
+        known.is_ok_and(|kind| KNOWN.contains(&kind))
     }
 
     /// What an entry is; `ENOENT` if there is none.
