@@ -77,6 +77,7 @@ enum Telling {
 
 /// An operation under way: the tree is changed, events are still to come.
 struct Flight {
+    serial: u64,
     locks: Vec<Ino>,
     tellings: VecDeque<Telling>,
 }
@@ -402,7 +403,18 @@ impl Disk {
                 told.push_back(Telling::Own(ino, mask | is_dir));
             }
         }
-        self.flights.push(Flight { locks, tellings: told });
+        self.serial += 1;
+        self.flights.push(Flight { serial: self.serial, locks, tellings: told });
+        Ok(())
+    }
+
+    /// Changes the tree and lands all events of it.
+    pub fn run(&mut self, op: &Op) -> Result<(), Errno> {
+        self.begin(op)?;
+        let serial = self.serial;
+        while let Some(at) = self.flights.iter().position(|flight| flight.serial == serial) {
+            self.land(at);
+        }
         Ok(())
     }
 
@@ -491,11 +503,6 @@ impl Disk {
             self.flights.remove(which);
         }
         true
-    }
-
-    /// Operations under way.
-    pub fn flights(&self) -> usize {
-        self.flights.len()
     }
 
     /// Waits for the operations that hold the lock of a directory.

@@ -43,20 +43,11 @@ fn limits(byte: usize) -> Limits {
 fn small_tree(disk: &mut Disk) {
     let path = |text: &str| text.as_bytes().to_vec();
     for dir in ["/t", "/o", "/t/a", "/t/a/b", "/t/c", "/o/d"] {
-        whole(disk, &Op::Mkdir(path(dir)));
+        disk.run(&Op::Mkdir(path(dir))).unwrap();
     }
     for file in ["/t/f", "/t/a/f", "/t/a/b/g", "/o/d/g"] {
-        whole(disk, &Op::Create(path(file)));
+        disk.run(&Op::Create(path(file))).unwrap();
     }
-}
-
-fn whole(disk: &mut Disk, op: &Op) -> bool {
-    let before = disk.flights();
-    let done = disk.begin(op).is_ok();
-    while disk.flights() > before {
-        disk.land(before);
-    }
-    done
 }
 
 /// The bytes are what read(2) returns, in chunks: the first byte says how the engine is set up,
@@ -129,42 +120,75 @@ struct Others {
     tape: Tape,
     /// Calls of the engine until they do something again.
     wait: usize,
-    log: Option<String>,
+    /// Operations may be under way when the next thing happens.
+    overlap: bool,
+    log: Log,
+}
+
+/// What happens, as a trace.
+#[derive(Default)]
+struct Log {
+    on: bool,
+    lines: Vec<String>,
+    /// The engine runs: what happens meanwhile is written before this step.
+    step: Option<String>,
+    calls: usize,
+}
+
+impl Log {
+    /// A step of the engine begins.
+    fn begin(&mut self, step: &str) {
+        self.step = Some(step.into());
+        self.calls = 0;
+    }
+
+    fn end(&mut self) {
+        self.lines.extend(self.step.take());
+    }
+
+    /// Other tasks do something.
+    fn act(&mut self, acts: &[String]) {
+        if self.step.is_none() {
+            self.lines.extend_from_slice(acts);
+        } else if !acts.is_empty() {
+            self.lines.push(format!("after {}: {}", self.calls, acts.join("; ")));
+        }
+    }
 }
 
 impl Others {
-    fn note(&mut self, line: impl FnOnce() -> String) {
-        if let Some(log) = &mut self.log {
-            log.push_str(&line());
-            log.push('\n');
-        }
-    }
-
     /// Acts until the engine is to run. False at the end of the tape.
     fn act(&mut self, disk: &mut Disk) -> bool {
+        let mut acts = Vec::new();
+        let goes_on = self.act_until(disk, &mut acts);
+        self.log.act(&acts);
+        goes_on
+    }
+
+    fn act_until(&mut self, disk: &mut Disk, acts: &mut Vec<String>) -> bool {
+        let tape = &mut self.tape;
         loop {
-            let Some(code) = self.tape.next() else {
+            let Some(code) = tape.next() else {
                 return false;
             };
             let op = match code & 0x0f {
-                0 | 1 => Op::Mkdir(path(disk, self.tape.byte())),
-                2 => Op::Create(path(disk, self.tape.byte())),
-                3 => Op::Unlink(path(disk, self.tape.byte())),
-                4 => Op::Rmdir(path(disk, self.tape.byte())),
-                5 | 6 | 7 => Op::Rename(path(disk, self.tape.byte()), path(disk, self.tape.byte())),
-                8 => Op::Exchange(path(disk, self.tape.byte()), path(disk, self.tape.byte())),
-                9 => Op::Link(path(disk, self.tape.byte()), path(disk, self.tape.byte())),
-                10 if code & 0x80 != 0 => Op::Write(path(disk, self.tape.byte())),
-                10 => Op::Chmod(path(disk, self.tape.byte())),
+                0 | 1 => Op::Mkdir(path(disk, tape.byte())),
+                2 => Op::Create(path(disk, tape.byte())),
+                3 => Op::Unlink(path(disk, tape.byte())),
+                4 => Op::Rmdir(path(disk, tape.byte())),
+                5..=7 => Op::Rename(path(disk, tape.byte()), path(disk, tape.byte())),
+                8 => Op::Exchange(path(disk, tape.byte()), path(disk, tape.byte())),
+                9 => Op::Link(path(disk, tape.byte()), path(disk, tape.byte())),
+                10 if code & 0x80 != 0 => Op::Write(path(disk, tape.byte())),
+                10 => Op::Chmod(path(disk, tape.byte())),
                 11 => {
-                    self.note(|| format!("land {}", code >> 4));
-                    disk.land(usize::from(code >> 4));
+                    if disk.land(usize::from(code >> 4)) {
+                        acts.push(format!("land {}", code >> 4));
+                    }
                     continue;
                 }
                 _ => {
                     self.wait = usize::from(code >> 4) + 16 * usize::from(code & 3);
-                    let wait = self.wait;
-                    self.note(|| format!("-- engine runs for {wait} calls"));
                     return true;
                 }
             };
@@ -176,13 +200,17 @@ impl Others {
             }
             if matches!(op, Op::Chmod(_) | Op::Write(_)) {
                 // What is changed before the event of its making is queued is another matter.
-                while disk.land(0) {}
+                while disk.land(0) {
+                    acts.push("land".into());
+                }
             }
             // Some operations are still under way when the next thing happens.
-            let done = if code & 0x30 == 0x30 { disk.begin(&op).is_ok() } else { whole(disk, &op) };
-            if done {
-                let begin = if code & 0x30 == 0x30 { "begin " } else { "" };
-                self.note(|| format!("{begin}{}", words(&op)));
+            let slow = self.overlap && code & 0x30 == 0x30;
+            let done = if slow { disk.begin(&op) } else { disk.run(&op) };
+            let done = done.is_ok();
+            if done && self.log.on {
+                let begin = if slow { "begin " } else { "" };
+                acts.push(format!("{begin}{}", words(&op)));
             }
         }
     }
@@ -208,41 +236,49 @@ fn words(op: &Op) -> String {
 pub fn operations(data: &[u8]) {
     let mut tape = Tape::new(data);
     let (setup, second) = (tape.byte(), tape.byte());
+    let limits = limits(setup);
+    let mut log = Log { on: std::env::var_os("FUZZ_LOG").is_some(), ..Log::default() };
+    let Limits { read_size, max_events, max_scan } = limits;
+    log.lines
+        .push(format!("limits read_size={read_size} max_events={max_events} max_scan={max_scan}"));
     let mut world = Replay::new();
     world.list_chunk = [1000, 1, 3, 2][second & 3];
+    log.lines.push(format!("set list_chunk {}", world.list_chunk));
     world.bare = second & 4 != 0;
-    for dir in [b"/t", b"/o"] {
-        whole(&mut world.disk, &Op::Mkdir(dir.to_vec()));
+    if world.bare {
+        log.lines.push("set bare yes".into());
     }
-    if second & 8 != 0 {
-        whole(&mut world.disk, &Op::Mkdir(b"/t/a".to_vec()));
-        whole(&mut world.disk, &Op::Mkdir(b"/t/a/b".to_vec()));
-        whole(&mut world.disk, &Op::Create(b"/t/b".to_vec()));
-        whole(&mut world.disk, &Op::Mkdir(b"/o/a".to_vec()));
-        whole(&mut world.disk, &Op::Create(b"/o/a/c".to_vec()));
+    let dirs: &[&str] =
+        if second & 8 != 0 { &["/t", "/o", "/t/a", "/t/a/b", "/o/a"] } else { &["/t", "/o"] };
+    let files: &[&str] = if second & 8 != 0 { &["/t/b", "/o/a/c"] } else { &[] };
+    let dirs = dirs.iter().map(|path| Op::Mkdir(path.as_bytes().to_vec()));
+    let files = files.iter().map(|path| Op::Create(path.as_bytes().to_vec()));
+    for op in dirs.chain(files) {
+        world.disk.run(&op).unwrap();
+        log.lines.push(words(&op));
     }
-    let log = std::env::var_os("FUZZ_LOG").map(|_| String::new());
-    let others = Rc::new(RefCell::new(Others { tape, wait: 0, log }));
+    let others = Rc::new(RefCell::new(Others { tape, wait: 0, overlap: second & 0x80 != 0, log }));
     let done = Rc::new(Cell::new(false));
     let (acting, ended) = (others.clone(), done.clone());
-    world.between = Some(Box::new(move |disk, call, _| {
+    world.between = Some(Box::new(move |disk, _, _| {
         let mut others = acting.borrow_mut();
-        others.note(|| format!("   {call:?}"));
-        if ended.get() {
-            return;
+        if !ended.get() {
+            if others.wait > 0 {
+                others.wait -= 1;
+            } else if !others.act(disk) {
+                ended.set(true);
+            }
         }
-        if others.wait > 0 {
-            others.wait -= 1;
-        } else if !others.act(disk) {
-            ended.set(true);
-        }
+        others.log.calls += 1;
     }));
-    let mut scene = Scene::new(world, limits(setup));
+    let mut scene = Scene::new(world, limits);
     let outcome = run(&mut scene, second, &done, &others);
+    let mut others = others.borrow_mut();
+    others.log.end();
+    if others.log.on {
+        eprintln!("{}", others.log.lines.join("\n"));
+    }
     if let Err(problem) = outcome {
-        if let Some(log) = &others.borrow().log {
-            eprintln!("{log}");
-        }
         panic!("{problem}");
     }
 }
@@ -253,20 +289,27 @@ fn run(
     done: &Cell<bool>,
     others: &RefCell<Others>,
 ) -> Result<(), String> {
+    let begin = |step: &str| others.borrow_mut().log.begin(step);
+    let end = || others.borrow_mut().log.end();
+    begin("watch 1 /t all");
     scene.watch(1, b"/t", MASK, 7)?;
+    end();
     if second & 0x10 != 0 {
+        begin("watch 2 /t all");
         scene.watch(2, b"/t", MASK, 7)?;
+        end();
     }
-    if second & 0x20 != 0 && second & 8 != 0 {
-        // Its root may have gone by now.
+    if second & 0x20 != 0 && scene.engine.world.disk.resolve(b"/t/a").is_ok() {
+        begin("watch 3 /t/a all");
+        // Its root may go meanwhile, or be no directory.
         let _ = scene.watch(3, b"/t/a", MASK, 7);
+        end();
     }
     loop {
-        let disk = &mut scene.engine.world.disk;
         if !done.get() {
             let mut others = others.borrow_mut();
             others.wait = 0;
-            if !others.act(disk) {
+            if !others.act(&mut scene.engine.world.disk) {
                 done.set(true);
             }
         }
@@ -274,20 +317,21 @@ fn run(
             break;
         }
         if scene.engine.world.disk.queued() > 0 {
+            begin("turn");
             let (_, told) = scene.turn()?;
-            for told in &told {
-                others.borrow_mut().note(|| format!("> {told:?}"));
-            }
+            end();
             scene.believe(&told)?;
         }
     }
-    while scene.engine.world.disk.land(0) {}
-    let told = if second & 0x40 != 0 { scene.sync()? } else { scene.drain()? };
-    for told in &told {
-        others.borrow_mut().note(|| format!("> {told:?}"));
+    while scene.engine.world.disk.land(0) {
+        others.borrow_mut().log.act(&["land".into()]);
     }
+    let sync = second & 0x40 != 0;
+    begin(if sync { "sync" } else { "drain" });
+    let told = if sync { scene.sync()? } else { scene.drain()? };
+    end();
     scene.believe(&told)?;
-    if second & 0x40 != 0 {
+    if sync {
         // All that was complete before the barrier has been delivered.
         scene.check_mirrors()?;
         let told = scene.drain()?;

@@ -1,7 +1,7 @@
 //! Traces: what happens and what must be delivered, as text files in tests/traces. Their format is
 //! described in tests/traces/README.md.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -99,11 +99,19 @@ fn op_of(words: &[&str]) -> Result<Op, String> {
     })
 }
 
-/// Something that is to happen between: the call, what it is about, and the operations.
+/// Something that is to happen between: when, and the operations.
 struct Ambush {
-    call: Call,
-    path: Vec<u8>,
+    when: When,
     ops: Vec<Step>,
+}
+
+/// Before a call of the engine.
+#[derive(Debug)]
+enum When {
+    /// This one, about this path.
+    Call(Call, Vec<u8>),
+    /// After this many calls of the same step.
+    Count(usize),
 }
 
 #[derive(Clone)]
@@ -129,13 +137,10 @@ impl Step {
             Self::Land(which) => {
                 disk.land(*which);
             }
-            Self::Begin(op) | Self::Whole(op) => {
-                let before = disk.flights();
+            Self::Begin(op) => {
                 disk.begin(op).map_err(|errno| format!("{op:?}: {errno:?}"))?;
-                while matches!(self, Self::Whole(_)) && disk.flights() > before {
-                    disk.land(before);
-                }
             }
+            Self::Whole(op) => disk.run(op).map_err(|errno| format!("{op:?}: {errno:?}"))?,
         }
         Ok(())
     }
@@ -143,10 +148,16 @@ impl Step {
 
 type Ambushes = Rc<RefCell<Vec<Ambush>>>;
 
+fn steps_of(ops: &str) -> Result<Vec<Step>, String> {
+    ops.split(';').map(Step::parse).collect()
+}
+
 /// One trace file under way.
 struct Player {
     scene: Scene,
     ambushes: Ambushes,
+    /// Calls of the engine since the step began.
+    calls: Rc<Cell<usize>>,
     unchecked: bool,
 }
 
@@ -154,11 +165,14 @@ impl Player {
     fn new(limits: Limits) -> Self {
         let ambushes = Ambushes::default();
         let mut world = Replay::new();
-        let waiting = ambushes.clone();
+        let calls = Rc::new(Cell::new(0));
+        let (waiting, counted) = (ambushes.clone(), calls.clone());
         world.between = Some(Box::new(move |disk, call, ino| {
-            let due = |ambush: &Ambush| {
-                ambush.call == call
-                    && (ambush.path == b"*" || disk.resolve(&ambush.path) == Ok(ino))
+            let due = |ambush: &Ambush| match &ambush.when {
+                When::Call(of, path) => {
+                    *of == call && (path == b"*" || disk.resolve(path) == Ok(ino))
+                }
+                When::Count(count) => *count == counted.get(),
             };
             let at = waiting.borrow().iter().position(due);
             if let Some(at) = at {
@@ -167,8 +181,9 @@ impl Player {
                     step.run(disk).unwrap();
                 }
             }
+            counted.set(counted.get() + 1);
         }));
-        Self { scene: Scene::new(world, limits), ambushes, unchecked: false }
+        Self { scene: Scene::new(world, limits), ambushes, calls, unchecked: false }
     }
 
     fn setting(&mut self, word: &str, value: &str) -> Result<(), String> {
@@ -220,6 +235,7 @@ impl Player {
     fn step(&mut self, line: &str) -> Result<Vec<Told>, String> {
         let words: Vec<_> = line.split_whitespace().collect();
         let none = Vec::new();
+        self.calls.set(0);
         match words[0] {
             "set" => self.setting(words[1], words[2]).map(|()| none),
             "watch" => self.watch(&words[1..]).map(|()| none),
@@ -242,8 +258,14 @@ impl Player {
                 let known = CALLS.iter().find(|(name, _)| *name == call[0]);
                 let known = known.ok_or(format!("no such call: {}", call[0]))?.1;
                 let path = call[1].as_bytes().to_vec();
-                let ops = ops.split(';').map(Step::parse).collect::<Result<_, _>>()?;
-                self.ambushes.borrow_mut().push(Ambush { call: known, path, ops });
+                let (when, ops) = (When::Call(known, path), steps_of(ops)?);
+                self.ambushes.borrow_mut().push(Ambush { when, ops });
+                Ok(none)
+            }
+            "after" => {
+                let (count, ops) = line[5..].split_once(':').ok_or("after needs a colon")?;
+                let (when, ops) = (When::Count(number(count.trim())?), steps_of(ops)?);
+                self.ambushes.borrow_mut().push(Ambush { when, ops });
                 Ok(none)
             }
             "turn" => self.scene.turn().map(|(_, told)| told),
@@ -258,12 +280,13 @@ impl Player {
     }
 
     fn end(&mut self) -> Result<(), String> {
+        while self.scene.engine.world.disk.land(0) {}
         let told = self.scene.drain()?;
         if let Some(told) = told.first() {
             return Err(format!("told after the end: {}", line_of(told)));
         }
         if let Some(ambush) = self.ambushes.borrow().first() {
-            return Err(format!("{:?} never came", ambush.call));
+            return Err(format!("{:?} never came", ambush.when));
         }
         if self.unchecked { Ok(()) } else { self.scene.check() }
     }
