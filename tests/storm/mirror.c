@@ -10,6 +10,7 @@
 
 #include "storm.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,6 +173,27 @@ static bool check_fields(struct watch *watch, const inotify_watcher_event *e)
     return true;
 }
 
+/* A root that was moved cannot be reached by its path any more, so that nothing can be looked at
+ * there: whether files were exchanged, for one. What goes wrong with its mirror is a failure only
+ * if the root turns out not to have moved. */
+__attribute__((format(printf, 3, 4))) static void wrong(struct watch *watch, const char *class,
+                                                        const char *format, ...)
+{
+    char text[sizeof(fail_text)];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (watch->kind != SECOND_VOLATILE) {
+        fail(class, "%s", text);
+        return;
+    }
+    if (!watch->lost)
+        log_note("LOST [%s] %s", class, text);
+    watch->lost = true;
+}
+
 static void identify(const struct watch *watch, struct node *node,
                      const inotify_watcher_event *e)
 {
@@ -213,7 +235,7 @@ static void moved_to(struct watch *watch, struct node *parent, struct node *node
         at = &(*at)->next;
     if (!e->old_path) {
         if (*at)
-            fail("pair", "%s: MOVED_TO without old_path, but cookie %u was taken from %s",
+            wrong(watch, "pair", "%s: MOVED_TO without old_path, but cookie %u was taken from %s",
                  e->path, e->cookie, (*at)->path);
         if (node) {
             check_over(node, dir, e->path);
@@ -226,13 +248,13 @@ static void moved_to(struct watch *watch, struct node *parent, struct node *node
         return;
     }
     if (!*at) {
-        fail("pair", "%s: MOVED_TO from %s, but nothing is kept under cookie %u", e->path,
+        wrong(watch, "pair", "%s: MOVED_TO from %s, but nothing is kept under cookie %u", e->path,
              e->old_path, e->cookie);
         return;
     }
     struct held *held = *at;
     if (strcmp(held->path, e->old_path) != 0)
-        fail("pair", "%s: MOVED_TO from %s, but cookie %u was taken from %s", e->path,
+        wrong(watch, "pair", "%s: MOVED_TO from %s, but cookie %u was taken from %s", e->path,
              e->old_path, e->cookie, held->path);
     arrived = held->node;
     *at = held->next;
@@ -244,7 +266,7 @@ static void moved_to(struct watch *watch, struct node *parent, struct node *node
         node_free(node);
     }
     if (arrived->dir != dir)
-        fail("type", "%s: MOVED_TO of a %s that left as a %s", e->path,
+        wrong(watch, "type", "%s: MOVED_TO of a %s that left as a %s", e->path,
              dir ? "directory" : "file", arrived->dir ? "directory" : "file");
     free(arrived->name);
     arrived->name = must_print("%s", e->name);
@@ -258,7 +280,7 @@ static void structure(struct watch *watch, struct node *parent, struct node *nod
 
     if (e->mask & IN_CREATE) {
         if (node) {
-            fail("twice", "%s: CREATE%s of what is there already", e->path,
+            wrong(watch, "twice", "%s: CREATE%s of what is there already", e->path,
                  (e->flags & RINOTIFY_EVENT_SYNTHETIC) ? " (synthetic)" : "");
             return;
         }
@@ -272,14 +294,14 @@ static void structure(struct watch *watch, struct node *parent, struct node *nod
         return;
     }
     if (!node) {
-        fail("unknown", "%s: %s of what is not there", e->path,
+        wrong(watch, "unknown", "%s: %s of what is not there", e->path,
              (e->mask & IN_DELETE) ? "DELETE" : "MOVED_FROM");
         return;
     }
     if (node->dir != dir) {
         shared->totals.odd_type++;
         if (opt.strict_order)
-            fail("type", "%s: mask 0x%x, but it is a %s", e->path, e->mask,
+            wrong(watch, "type", "%s: mask 0x%x, but it is a %s", e->path, e->mask,
                  node->dir ? "directory" : "file");
     }
     detach(node);
@@ -295,7 +317,8 @@ static void structure(struct watch *watch, struct node *parent, struct node *nod
     watch->held = held;
     for (const struct held *other = held->next; other; other = other->next) {
         if (other->cookie == e->cookie)
-            fail("pair", "cookie %u at once for %s and %s", e->cookie, other->path, e->path);
+            wrong(watch, "pair", "cookie %u at once for %s and %s", e->cookie, other->path,
+                  e->path);
     }
 }
 
@@ -367,7 +390,7 @@ void mirror_event(struct watch *watch, const inotify_watcher_event *e)
     struct node *parent =
         e->name > below ? descend(watch->tree, below, e->name - 1) : watch->tree;
     if (!parent || !parent->dir) {
-        fail("orphan", "%s: mask 0x%x in a directory that is not there", e->path, e->mask);
+        wrong(watch, "orphan", "%s: mask 0x%x in a directory that is not there", e->path, e->mask);
         return;
     }
     if (watch->kind == SECOND_FLAT && parent != watch->tree) {
@@ -387,13 +410,13 @@ void mirror_event(struct watch *watch, const inotify_watcher_event *e)
         /* A writer's change of a file and another's removal of its name are not ordered by any
          * lock, so the kernel itself may queue them the wrong way round. */
         if (running && running->plan->writers == 1)
-            fail("unknown", "%s: mask 0x%x of what is not there", e->path, e->mask);
+            wrong(watch, "unknown", "%s: mask 0x%x of what is not there", e->path, e->mask);
         else
             shared->totals.late++;
     } else if (node->dir != ((e->mask & IN_ISDIR) != 0)) {
         shared->totals.odd_type++;
         if (opt.strict_order)
-            fail("type", "%s: mask 0x%x, but it is a %s", e->path, e->mask,
+            wrong(watch, "type", "%s: mask 0x%x, but it is a %s", e->path, e->mask,
                  node->dir ? "directory" : "file");
     }
 }

@@ -348,13 +348,19 @@ static void op_exchange(struct writer *w)
     }
 }
 
+/* Never "..", by which one link after the other would lead out of the scratch directory. */
 static void op_symlink(struct writer *w)
 {
-    static const char *const targets[] = {".", "..", "a", "../a", "b/c", "nowhere", "../../O"};
-    char path[PATH_SIZE];
+    static const char *const targets[] = {".", "a", "b/c", "S", "nowhere", "T", "O"};
+    char path[PATH_SIZE], here[PATH_MAX - 8], target[PATH_MAX];
+    const char *to = targets[rng_below(&w->rng, 7)];
 
     pick_new(w, path);
-    (void)do_symlink(w, targets[rng_below(&w->rng, 7)], path);
+    if ((*to == 'T' || *to == 'O') && getcwd(here, sizeof(here))) {
+        snprintf(target, sizeof(target), "%s/%s", here, to);
+        to = target;
+    }
+    (void)do_symlink(w, to, path);
 }
 
 static void op_link(struct writer *w)

@@ -113,6 +113,41 @@ static void check_chmods(const struct run *run)
              (unsigned long long)run->first.attribs, (unsigned long long)chmods);
 }
 
+/* Does anybody do what only a look can tell from something else? */
+static bool swaps(const struct plan *plan)
+{
+    for (int i = 0; i < op_count; i++) {
+        if (plan->weights[i] &&
+            (strcmp(ops[i].name, "exchange") == 0 || strcmp(ops[i].name, "shuffle") == 0))
+            return true;
+    }
+    return false;
+}
+
+/* What this process has open, and the kernel's watches, for the report of a failure. */
+static void note_fds(int watcher_fd)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    char path[64], target[PATH_MAX], line[512];
+
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%.20s", entry->d_name);
+        ssize_t len = readlink(path, target, sizeof(target) - 1);
+        if (len > 0) {
+            target[len] = '\0';
+            log_note("fd %.20s %.1000s", entry->d_name, target);
+        }
+    }
+    if (dir)
+        closedir(dir);
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", watcher_fd);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file))
+        log_note("fdinfo %.*s", (int)strcspn(line, "\n"), line);
+    if (file)
+        fclose(file);
+}
+
 /* Nothing moves and nothing is left to be delivered: everything must agree. */
 static void check_all(struct run *run)
 {
@@ -132,8 +167,11 @@ static void check_all(struct run *run)
         mirror_settle(watch);
         if (watch->lost) {
             if (!watch->self_moved && !watch->self_gone)
-                fail("error", "watch %s: an error was told, but its root was not moved",
-                     watch->root);
+                fail("lost", "watch %s lost its way, but its root was not moved", watch->root);
+            continue;
+        }
+        if (watch->self_moved && swaps(run->plan)) {
+            watch->lost = true;
             continue;
         }
         if (watch->rescanning)
@@ -147,6 +185,8 @@ static void check_all(struct run *run)
     }
     check_tables(run->watcher, watches, 2);
     check_chmods(run);
+    if (fail_class)
+        note_fds(run->fd);
 }
 
 static void storm(struct run *run, const int *commands)
