@@ -285,7 +285,7 @@ static void narrow_mask(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("recursive-only");
     recursive_only();
     check_case("auto-add-only");

@@ -188,7 +188,7 @@ static void never_empty(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("events");
     events();
     check_case("huge");

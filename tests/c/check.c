@@ -96,13 +96,16 @@ static void clean_up(void)
 }
 
 /* In a signal handler next to nothing is allowed, but another program is. */
-static void too_late(int signal_number)
+static void stopped(int number)
 {
-    static const char text[] = "the test did not end in its time\n";
+    static const char late[] = "the test did not end in its time\n";
+    static const char asked[] = "the test was stopped\n";
 
-    (void)signal_number;
     if (getpid() == owner) {
-        (void)!write(STDERR_FILENO, text, sizeof text - 1);
+        if (number == SIGALRM)
+            (void)!write(STDERR_FILENO, late, sizeof late - 1);
+        else
+            (void)!write(STDERR_FILENO, asked, sizeof asked - 1);
         if (fork() == 0) {
             execlp("rm", "rm", "-rf", "--one-file-system", "--", scratch, (char *)NULL);
             _exit(127);
@@ -133,8 +136,10 @@ void check_begin(unsigned seconds)
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
-    action.sa_handler = too_late;
+    action.sa_handler = stopped;
     CHECK_SYS(sigaction(SIGALRM, &action, NULL));
+    CHECK_SYS(sigaction(SIGTERM, &action, NULL));
+    CHECK_SYS(sigaction(SIGINT, &action, NULL));
     alarm(seconds * factor);
 
     owner = getpid();

@@ -282,7 +282,7 @@ int main(int argc, char **argv)
     CHECK_EQ(argc, 2);
     tool = realpath(argv[1], NULL);
     CHECK(tool != NULL);
-    check_begin(120);
+    check_begin(240);
     check_case("events");
     events();
     check_case("names");

@@ -100,7 +100,7 @@ static void ids_and_release(void)
 
 int main(void)
 {
-    check_begin(30);
+    check_begin(120);
     check_case("mask");
     mask();
     check_case("flags");
