@@ -3,9 +3,10 @@
 //! directories (fs/namei.c, vfs_rename; include/linux/fsnotify.h, fsnotify_move), so they come
 //! soon, and nothing else happens to these directories' entries between them.
 
-use super::apply::{Held, Name};
 use super::input::Raw;
 use super::mask::DIRENT;
+use super::moves::Held;
+use super::names::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;

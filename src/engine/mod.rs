@@ -4,14 +4,23 @@
 mod ahead;
 mod apply;
 mod batch;
+mod claim;
 mod control;
+mod entries;
+mod figures;
 mod input;
 mod mask;
+mod moves;
 mod names;
+mod reach;
+mod recheck;
+mod release;
 #[cfg(any(test, fuzzing))]
 pub mod replay;
+mod rescan;
 mod scan;
 mod settle;
+mod tell;
 mod tree;
 mod watches;
 mod wds;
@@ -26,8 +35,8 @@ pub use watches::{Failure, WatchFlags};
 pub use world::{Kernel, World};
 
 use crate::sys::{Errno, ListBuffer};
-use apply::Held;
 use input::{Input, Raw};
+use moves::Held;
 use scan::{Listing, Task};
 use settle::{Settling, Window};
 use tree::{NONE, NodeId, Tree};

@@ -65,6 +65,26 @@ impl Names {
     }
 }
 
+/// A name copied out of the read buffer.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    bytes: [u8; 256],
+    len: usize,
+}
+
+impl Name {
+    pub(super) fn new(name: &[u8]) -> Self {
+        let len = name.len().min(256);
+        let mut bytes = [0; 256];
+        bytes[..len].copy_from_slice(&name[..len]);
+        Self { bytes, len }
+    }
+
+    pub(super) fn get(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

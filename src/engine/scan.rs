@@ -2,23 +2,19 @@
 //! directories and names, never by a path that a rename or a symbolic link could lead elsewhere,
 //! and every directory that is listed is shown to be the one that is watched.
 
-use super::apply::Name;
+use super::names::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::{Failure, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice, mask};
 use crate::sys::{Errno, Kind, ListBuffer};
 
-use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
-
-/// Open directories kept while there is something to scan.
-const OPEN: usize = 24;
 /// What claiming a directory costs, in entries listed.
 const CLAIM_COST: usize = 4;
 /// How often a directory that cannot be reached is tried again while nothing happens.
 const TRIES: u16 = 3;
 /// How often at all: looking for a directory can itself put events into the queue.
-const ROUNDS: u16 = 500;
+pub(super) const ROUNDS: u16 = 500;
 
 /// A directory to be watched or listed.
 #[derive(Clone, Copy, Debug)]
@@ -205,199 +201,6 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// What the kernel is asked for at a node. Bits are only ever added: others may share the wd.
-    fn wanted(&self, number: u32, node: NodeId) -> u32 {
-        let Some(watch) = self.watch(number) else {
-            return 0;
-        };
-        if self.tree.has(node, Flags::ROOT) {
-            watch.root_mask() | IN_MASK_ADD | IN_ONLYDIR
-        } else {
-            watch.inner_mask() | IN_MASK_ADD | IN_ONLYDIR | IN_DONT_FOLLOW
-        }
-    }
-
-    /// Watches a subdirectory by its name. False if it needs no listing: it has no subdirectory,
-    /// and nobody asks for its files. (Read after the watch stands, so a subdirectory made since
-    /// is told by the queue; fs/ext4, fs/xfs and mm/shmem count subdirectories as links.)
-    fn claim_by_name(
-        &mut self,
-        number: u32,
-        at: usize,
-        node: NodeId,
-        tag: u32,
-    ) -> Result<bool, Errno> {
-        let name = Name::new(self.tree.name(node));
-        let wanted = self.wanted(number, node);
-        let (_, parent) = &self.open[at];
-        let wd = self.world.add(parent, name.get(), wanted)?;
-        self.adopt(number, node, wd);
-        if self.tree.has(node, Flags::UNLISTED) {
-            self.push_window(node, tag);
-            return Ok(false);
-        }
-        let (_, parent) = &self.open[at];
-        if self.world.links_of(parent, name.get()) == Ok(2) {
-            self.push_window(node, tag);
-            return Ok(false);
-        }
-        Ok(true)
-    }
-
-    /// A wd was found for a node.
-    pub(super) fn adopt(&mut self, number: u32, node: NodeId, wd: i32) {
-        let parent = self.tree.node(node).parent;
-        let mut dormant = parent != NONE && self.tree.has(parent, Flags::DORMANT);
-        let mut unlisted = false;
-        let mut others = Vec::new();
-        self.wds.all(&self.tree, wd, &mut others);
-        others.retain(|&other| {
-            let lives = self.watch_of(other).is_some();
-            if !lives {
-                // Let go, but the kernel watch is still there: it is ours now.
-                self.wds.remove(&mut self.tree, other);
-                dormant = true;
-            }
-            lives
-        });
-        for &other in &others {
-            if self.watch_of(other) == Some(number) {
-                (dormant, unlisted) = (true, true);
-            } else if wd < self.young_from || !self.same_place(node, other) {
-                dormant = true;
-            }
-        }
-        if wd <= self.max_wd && others.is_empty() && wd < self.young_from {
-            // A directory that the queue said is deleted, or one that was just let go.
-            dormant = true;
-        }
-        self.max_wd = self.max_wd.max(wd);
-        self.wds.add(&mut self.tree, wd, node);
-        let mut flags = Flags::CLAIM;
-        if parent == NONE {
-            // A root is what its path led to when it was watched: nothing to be settled but events
-            // of another watch's past.
-            flags = if others.is_empty() { Flags::empty() } else { Flags::CLAIM | Flags::DORMANT };
-        } else if unlisted {
-            flags |= Flags::UNLISTED;
-        } else if dormant {
-            flags |= Flags::DORMANT;
-        }
-        self.tree.clear(node, Flags::PROVEN | Flags::UNCOVERED);
-        self.tree.set(node, flags);
-        if let Some(watch) = self.watch_mut(number) {
-            watch.directories += 1;
-            watch.limit_told = false;
-        }
-    }
-
-    /// Two nodes of different watches for one entry of one directory.
-    fn same_place(&self, a: NodeId, b: NodeId) -> bool {
-        let (pa, pb) = (self.tree.node(a).parent, self.tree.node(b).parent);
-        pa != NONE
-            && pb != NONE
-            && self.tree.node(pa).wd == self.tree.node(pb).wd
-            && self.tree.name(a) == self.tree.name(b)
-    }
-
-    /// A wd that was found is of no use: if nobody has it, it goes.
-    pub(super) fn refuse(&mut self, wd: i32) {
-        if self.wds.get(&self.tree, wd).is_none() {
-            self.world.remove(wd);
-            self.max_wd = self.max_wd.max(wd);
-        }
-    }
-
-    /// Takes the wd from a node, and from the kernel if nobody else has it.
-    pub(super) fn unwatch(&mut self, node: NodeId) {
-        self.release_wd(node);
-        self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
-    }
-
-    fn open_root(&mut self, number: u32) -> Result<W::Dir, Errno> {
-        let Some(watch) = self.watch(number) else {
-            return Err(Errno(libc::ENOENT));
-        };
-        let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
-        let identity = watch.identity;
-        let path = watch.absolute.clone();
-        let spelled = watch.path.clone();
-        // Where the absolute path leads through what this process may not search, the caller's
-        // spelling may still do, if the current directory is the same. Either way it is the same
-        // directory or none: as long as it is watched, its inode number is nobody else's.
-        let mut failure = Errno(libc::ESTALE);
-        for path in [path, spelled] {
-            match self.world.open(&path, nofollow) {
-                Ok(dir) if identity.is_some() && self.world.identity(&dir).ok() == identity => {
-                    return Ok(dir);
-                }
-                Ok(_) => failure = Errno(libc::ESTALE),
-                Err(errno) => failure = errno,
-            }
-        }
-        Err(failure)
-    }
-
-    /// Reaches the directory of a watched node; returns its place in `open`. It is certainly that
-    /// one: adding to its watch again gives the same wd.
-    pub(super) fn open_dir(&mut self, node: NodeId) -> Result<usize, Errno> {
-        let mut anchor = node;
-        let mut below = Vec::new();
-        let mut found;
-        loop {
-            found = self.open.iter().position(|&(open, _)| open == anchor);
-            if found.is_some() || self.tree.node(anchor).parent == NONE {
-                break;
-            }
-            below.push(anchor);
-            anchor = self.tree.node(anchor).parent;
-        }
-        let wd = self.tree.node(node).wd;
-        if wd == 0 {
-            return Err(Errno(libc::ENOENT));
-        }
-        let start = match found {
-            Some(at) => at,
-            None => {
-                let number = self.watch_of(anchor).ok_or(Errno(libc::ENOENT))?;
-                let dir = self.open_root(number)?;
-                self.keep(anchor, dir)
-            }
-        };
-        if below.is_empty() {
-            return Ok(start);
-        }
-        let mut path = Vec::new();
-        for &step in below.iter().rev() {
-            if !path.is_empty() {
-                path.push(b'/');
-            }
-            path.extend_from_slice(self.tree.name(step));
-        }
-        let (_, from) = &self.open[start];
-        let dir = self.world.open_below(from, &path)?;
-        self.verify(&dir, wd)?;
-        Ok(self.keep(node, dir))
-    }
-
-    /// Is this open directory the one of the wd? Asked by adding a bit that its watch has already.
-    fn verify(&mut self, dir: &W::Dir, wd: i32) -> Result<(), Errno> {
-        let is = self.world.add(dir, b".", IN_MOVE_SELF | IN_MASK_ADD | IN_ONLYDIR)?;
-        if is == wd {
-            return Ok(());
-        }
-        self.refuse(is);
-        Err(Errno(libc::ESTALE))
-    }
-
-    pub(super) fn keep(&mut self, node: NodeId, dir: W::Dir) -> usize {
-        if self.open.len() >= OPEN {
-            self.open.remove(0);
-        }
-        self.open.push((node, dir));
-        self.open.len() - 1
-    }
-
     /// Reads on in the listing.
     fn list_some(&mut self, left: &mut usize) {
         let Some(mut listing) = self.listing.take() else {
@@ -563,20 +366,6 @@ impl<W: World> Engine<W> {
         self.uncover(number, node, errno, "inotify_add_watch");
     }
 
-    /// Nothing in the queue will say where the directories above this node are: the one whose name
-    /// is no longer there is reached, and what is under way in it waited for.
-    fn lost(&mut self, node: NodeId) -> bool {
-        let mut at = self.tree.node(node).parent;
-        while at != NONE {
-            if self.open_dir(at).is_ok() {
-                self.wait_for(at);
-                break;
-            }
-            at = self.tree.node(at).parent;
-        }
-        self.input.is_empty() && self.world.queued() == 0
-    }
-
     /// Remembers, and tells once, that a directory is not watched.
     pub(super) fn uncover(&mut self, number: u32, node: NodeId, errno: Errno, step: &'static str) {
         self.tree.set(node, Flags::UNCOVERED);
@@ -608,49 +397,5 @@ impl<W: World> Engine<W> {
             path,
             name,
         });
-    }
-
-    /// Files of which the queue could not say whether they still exist.
-    fn recheck(&mut self) {
-        if self.rechecks.is_empty() {
-            return;
-        }
-        for asked in std::mem::take(&mut self.rechecks) {
-            let mut asked = asked;
-            let (dir, name) = (asked.dir, asked.name.clone());
-            let name = &name[..];
-            if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
-                continue;
-            }
-            match self.open_dir(dir) {
-                Ok(at) => {
-                    let (_, open) = &self.open[at];
-                    let kind = self.world.kind_of(open, name);
-                    let (Ok(kind), None) = (kind, self.tree.child(dir, name)) else {
-                        continue;
-                    };
-                    if kind == Kind::Directory {
-                        let flags = Flags::DIR | Flags::PENDING | Flags::NOTING;
-                        let node = self.tree.add(dir, name, flags);
-                        self.push_task(node);
-                    } else {
-                        self.tree.add(dir, name, Flags::PENDING);
-                    }
-                    self.push_window(dir, self.tag);
-                }
-                Err(_) => {
-                    asked.tries += 1;
-                    if asked.tries < ROUNDS {
-                        self.rechecks.push(asked);
-                        if self.input.is_empty() && self.world.queued() == 0 {
-                            // So that it is tried again.
-                            self.stale = true;
-                            self.world.give_way();
-                            self.wake();
-                        }
-                    }
-                }
-            }
-        }
     }
 }

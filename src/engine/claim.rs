@@ -1,0 +1,120 @@
+//! A wd is found for a node: whether it is of that entry the queue has to show.
+
+use super::Engine;
+use super::names::Name;
+use super::tree::{Flags, NONE, NodeId};
+use super::world::World;
+use crate::sys::Errno;
+
+use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_ONLYDIR};
+
+impl<W: World> Engine<W> {
+    /// What the kernel is asked for at a node. Bits are only ever added: others may share the wd.
+    pub(super) fn wanted(&self, number: u32, node: NodeId) -> u32 {
+        let Some(watch) = self.watch(number) else {
+            return 0;
+        };
+        if self.tree.has(node, Flags::ROOT) {
+            watch.root_mask() | IN_MASK_ADD | IN_ONLYDIR
+        } else {
+            watch.inner_mask() | IN_MASK_ADD | IN_ONLYDIR | IN_DONT_FOLLOW
+        }
+    }
+
+    /// Watches a subdirectory by its name. False if it needs no listing: it has no subdirectory,
+    /// and nobody asks for its files. (Read after the watch stands, so a subdirectory made since
+    /// is told by the queue; fs/ext4, fs/xfs and mm/shmem count subdirectories as links.)
+    pub(super) fn claim_by_name(
+        &mut self,
+        number: u32,
+        at: usize,
+        node: NodeId,
+        tag: u32,
+    ) -> Result<bool, Errno> {
+        let name = Name::new(self.tree.name(node));
+        let wanted = self.wanted(number, node);
+        let (_, parent) = &self.open[at];
+        let wd = self.world.add(parent, name.get(), wanted)?;
+        self.adopt(number, node, wd);
+        if self.tree.has(node, Flags::UNLISTED) {
+            self.push_window(node, tag);
+            return Ok(false);
+        }
+        let (_, parent) = &self.open[at];
+        if self.world.links_of(parent, name.get()) == Ok(2) {
+            self.push_window(node, tag);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A wd was found for a node.
+    pub(super) fn adopt(&mut self, number: u32, node: NodeId, wd: i32) {
+        let parent = self.tree.node(node).parent;
+        let mut dormant = parent != NONE && self.tree.has(parent, Flags::DORMANT);
+        let mut unlisted = false;
+        let mut others = Vec::new();
+        self.wds.all(&self.tree, wd, &mut others);
+        others.retain(|&other| {
+            let lives = self.watch_of(other).is_some();
+            if !lives {
+                // Let go, but the kernel watch is still there: it is ours now.
+                self.wds.remove(&mut self.tree, other);
+                dormant = true;
+            }
+            lives
+        });
+        for &other in &others {
+            if self.watch_of(other) == Some(number) {
+                (dormant, unlisted) = (true, true);
+            } else if wd < self.young_from || !self.same_place(node, other) {
+                dormant = true;
+            }
+        }
+        if wd <= self.max_wd && others.is_empty() && wd < self.young_from {
+            // A directory that the queue said is deleted, or one that was just let go.
+            dormant = true;
+        }
+        self.max_wd = self.max_wd.max(wd);
+        self.wds.add(&mut self.tree, wd, node);
+        let mut flags = Flags::CLAIM;
+        if parent == NONE {
+            // A root is what its path led to when it was watched: nothing to be settled but events
+            // of another watch's past.
+            flags = if others.is_empty() { Flags::empty() } else { Flags::CLAIM | Flags::DORMANT };
+        } else if unlisted {
+            flags |= Flags::UNLISTED;
+        } else if dormant {
+            flags |= Flags::DORMANT;
+        }
+        self.tree.clear(node, Flags::PROVEN | Flags::UNCOVERED);
+        self.tree.set(node, flags);
+        if let Some(watch) = self.watch_mut(number) {
+            watch.directories += 1;
+            watch.limit_told = false;
+        }
+    }
+
+    /// Two nodes of different watches for one entry of one directory.
+    pub(super) fn same_place(&self, a: NodeId, b: NodeId) -> bool {
+        let (pa, pb) = (self.tree.node(a).parent, self.tree.node(b).parent);
+        pa != NONE
+            && pb != NONE
+            && self.tree.node(pa).wd == self.tree.node(pb).wd
+            && self.tree.name(a) == self.tree.name(b)
+    }
+
+    /// A wd that was found is of no use: if nobody has it, it goes.
+    pub(super) fn refuse(&mut self, wd: i32) {
+        if self.wds.get(&self.tree, wd).is_none() {
+            self.world.remove(wd);
+            self.max_wd = self.max_wd.max(wd);
+        }
+    }
+
+    /// Takes the wd from a node, and from the kernel if nobody else has it.
+    pub(super) fn unwatch(&mut self, node: NodeId) {
+        self.release_wd(node);
+        self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+    }
+}

@@ -1,0 +1,198 @@
+//! Entries that come and go, and what a listing knows of them before the queue speaks of it.
+
+use super::input::Raw;
+use super::mask::SYNTHETIC;
+use super::tree::{Flags, NONE, NodeId};
+use super::watches::WatchFlags;
+use super::world::World;
+use super::{Batch, Engine};
+
+use libc::{IN_CREATE, IN_DELETE, IN_ISDIR};
+
+impl<W: World> Engine<W> {
+    /// The child of this name and kind. One of another kind is knowledge from a listing that the
+    /// queue has not come to yet: it is dropped, for the queue will tell.
+    pub(super) fn known(&mut self, node: NodeId, name: &[u8], mask: u32) -> Option<NodeId> {
+        let child = self.tree.child(node, name)?;
+        if self.tree.has(child, Flags::TOMB) {
+            return None;
+        }
+        let same_kind = self.tree.has(child, Flags::DIR) == (mask & IN_ISDIR != 0);
+        if !same_kind && self.tree.has(child, Flags::PENDING) {
+            self.drop_child(child);
+            return None;
+        }
+        Some(child)
+    }
+
+    /// An event about an entry shows that it is there: told first if it was not.
+    pub(super) fn vouch(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        node: NodeId,
+        name: &[u8],
+        mask: u32,
+    ) {
+        match self.known(node, name, mask) {
+            Some(child) if self.tree.has(child, Flags::PENDING) => self.tell_pending(batch, child),
+            Some(_) => {}
+            None if !self.tree.has(node, Flags::NOTING) => {}
+            None => {
+                let is_dir = mask & IN_ISDIR;
+                self.tell(batch, node, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
+                self.appear(number, node, name, is_dir != 0, true);
+            }
+        }
+    }
+
+    pub(super) fn note_silently(&mut self, number: u32, node: NodeId, name: &[u8], mask: u32) {
+        if self.tree.has(node, Flags::NOTING) && self.known(node, name, mask).is_none() {
+            self.appear(number, node, name, mask & IN_ISDIR != 0, false);
+        }
+    }
+
+    pub(super) fn created(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        node: NodeId,
+        raw: &Raw,
+        name: &[u8],
+    ) {
+        let live = self.live(number, node);
+        if live {
+            let told = self
+                .tree
+                .child(node, name)
+                .filter(|&child| !self.tree.flags(child).intersects(Flags::PENDING | Flags::TOMB));
+            if let Some(child) = told {
+                // Its end was lost; the consumer must not see it come twice.
+                let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
+                self.tell(batch, node, Some(name), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
+                self.drop_child(child);
+            }
+        }
+        self.appear(number, node, name, raw.mask & IN_ISDIR != 0, live);
+        if live {
+            self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
+        }
+    }
+
+    /// An entry has come to be. Returns its node, if it needs one.
+    pub(super) fn appear(
+        &mut self,
+        number: u32,
+        parent: NodeId,
+        name: &[u8],
+        is_dir: bool,
+        live: bool,
+    ) -> Option<NodeId> {
+        let noting = self.tree.has(parent, Flags::NOTING);
+        let flags = self.watch(number)?.flags;
+        let follow = is_dir && flags.contains(WatchFlags::AUTO_ADD);
+        let mut child = self.tree.child(parent, name);
+        if let Some(old) = child {
+            let unknown = self.tree.flags(old).intersects(Flags::PENDING | Flags::TOMB);
+            if !unknown || self.tree.has(old, Flags::DIR) != is_dir {
+                self.drop_child(old);
+                child = None;
+            } else if self.tree.has(old, Flags::TOMB) {
+                self.tree.clear(old, Flags::TOMB);
+            }
+        }
+        if child.is_none() && !noting && !follow {
+            return None;
+        }
+        let kind = if is_dir { Flags::DIR } else { Flags::empty() };
+        let node = match child {
+            Some(node) => node,
+            None => self.tree.add(parent, name, kind),
+        };
+        if live {
+            self.tree.clear(node, Flags::PENDING);
+        } else if noting {
+            self.tree.set(node, Flags::PENDING);
+        }
+        if follow {
+            if live || noting {
+                self.tree.set(node, Flags::NOTING);
+            }
+            if self.tree.node(node).wd == 0 {
+                self.push_task(node);
+            }
+        }
+        Some(node)
+    }
+
+    pub(super) fn deleted(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        node: NodeId,
+        raw: &Raw,
+        name: &[u8],
+    ) {
+        let child = self.known(node, name, raw.mask);
+        if self.live(number, node) {
+            self.vouch_gone(batch, node, child, name, raw.mask);
+            self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
+        }
+        if let Some(child) = child {
+            let wd = self.tree.node(child).wd;
+            if self.certain(child) && wd != 0 {
+                // The kernel drops the watch by itself.
+                if self.wds.remove(&mut self.tree, child) {
+                    self.wds.bury(wd);
+                }
+            }
+            self.drop_child(child);
+        }
+        self.leave_tomb(node, name);
+    }
+
+    /// An entry goes: if it was not told yet that it came, that is told first.
+    pub(super) fn vouch_gone(
+        &mut self,
+        batch: &mut Batch,
+        node: NodeId,
+        child: Option<NodeId>,
+        name: &[u8],
+        mask: u32,
+    ) {
+        match child {
+            Some(child) if self.tree.has(child, Flags::PENDING) => self.tell_pending(batch, child),
+            None if self.tree.has(node, Flags::NOTING) => {
+                let is_dir = mask & IN_ISDIR;
+                self.tell(batch, node, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
+            }
+            _ => {}
+        }
+    }
+
+    /// Its wd is the one of this entry, as of this place in the queue.
+    pub(super) fn certain(&self, node: NodeId) -> bool {
+        let flags = self.tree.flags(node);
+        !flags.contains(Flags::DORMANT)
+            && (!flags.contains(Flags::CLAIM) || flags.contains(Flags::PROVEN))
+    }
+
+    /// A listing under way must not bring the name back.
+    pub(super) fn leave_tomb(&mut self, node: NodeId, name: &[u8]) {
+        if self.tree.has(node, Flags::LISTING) && self.tree.child(node, name).is_none() {
+            self.tree.add(node, name, Flags::TOMB);
+        }
+    }
+
+    /// Takes a child, with all below it, out of the tree for good.
+    pub(super) fn drop_child(&mut self, child: NodeId) {
+        self.unsettle(child);
+        self.tree.detach(child);
+        self.forget_near();
+        if self.tree.node(child).first == NONE {
+            self.free_node(child);
+        } else {
+            self.doomed.push(child);
+        }
+    }
+}

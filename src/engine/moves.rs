@@ -1,0 +1,222 @@
+//! Renames: what is taken away, and where it is put.
+
+use super::input::Raw;
+use super::names::Name;
+use super::tree::{Flags, NONE, NodeId};
+use super::world::World;
+use super::{Batch, Engine};
+
+use libc::{IN_ISDIR, IN_MOVED_FROM, IN_MOVED_TO};
+
+/// Most first halves kept for entries whose second half may never come.
+const HELD: usize = 1024;
+
+/// The first half of a rename: what was taken away, and is to be put somewhere.
+pub(super) struct Held {
+    pub(super) watch: u32,
+    pub(super) cookie: u32,
+    /// The directory it was in.
+    pub(super) from: NodeId,
+    pub(super) from_wd: i32,
+    pub(super) name: Vec<u8>,
+    /// The subtree that was taken out, or `NONE`.
+    pub(super) node: NodeId,
+    /// Its path, as it was told; empty if it was not told.
+    pub(super) old: Vec<u8>,
+}
+
+impl<W: World> Engine<W> {
+    /// MOVED_FROM: tells it, and takes the entry out of the tree.
+    pub(super) fn take(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        from: NodeId,
+        name: &[u8],
+        mask: u32,
+        cookie: u32,
+    ) -> Held {
+        let mut held = Held {
+            watch: number,
+            cookie,
+            from,
+            from_wd: self.tree.node(from).wd,
+            name: name.to_vec(),
+            node: NONE,
+            old: Vec::new(),
+        };
+        let child = self.known(from, name, mask);
+        let live = self.live(number, from);
+        if live {
+            self.vouch_gone(batch, from, child, name, mask);
+            self.tell(batch, from, Some(name), mask, cookie, 0, &[]);
+            if self.approach(from) {
+                held.old.extend_from_slice(&self.near_path);
+                if held.old.last() != Some(&b'/') {
+                    held.old.push(b'/');
+                }
+                held.old.extend_from_slice(name);
+            }
+        }
+        if let Some(child) = child {
+            let ours = self.tree.node(child).wd != 0 || self.tree.has(child, Flags::EXCLUDED);
+            if live && self.certain(child) && ours {
+                self.unsettle(child);
+                self.tree.detach(child);
+                self.forget_near();
+                held.node = child;
+            } else {
+                // Whether the wd is of the entry that moves cannot be told: it is watched anew
+                // where it arrives. Nothing of it has been told.
+                self.drop_child(child);
+            }
+        }
+        self.leave_tomb(from, name);
+        held
+    }
+
+    /// Finds out what becomes of something that was taken out, and does it. `after` is the place
+    /// in the buffer behind its MOVED_FROM.
+    pub(super) fn place(&mut self, batch: &mut Batch, after: usize, mut held: Held) {
+        if held.node == NONE {
+            if !held.old.is_empty() {
+                if self.held.len() >= HELD {
+                    self.held.remove(0);
+                }
+                self.held.push(held);
+            }
+            return;
+        }
+        // An ignored directory has no wd; its destination counts all the same.
+        let wd = match self.tree.node(held.node).wd {
+            0 => i32::MIN,
+            wd => wd,
+        };
+        if let Some(to) = self.destination(held.from, after, held.cookie, wd) {
+            let number = held.watch;
+            let mut nodes = Vec::new();
+            self.wds.all(&self.tree, to.wd, &mut nodes);
+            nodes.retain(|&node| self.watch_of(node) == Some(number));
+            if let Some(&target) = nodes.first() {
+                let name = Name::new(self.input.name(&to));
+                for _ in &nodes {
+                    self.done.push((held.cookie, IN_MOVED_TO, number));
+                }
+                if self.live(number, target) {
+                    self.announce(batch, target);
+                }
+                self.expire(target, held.cookie);
+                let old = held.old.clone();
+                let (cookie, from, from_wd) = (held.cookie, held.from, held.from_wd);
+                let from_name = held.name.clone();
+                self.arrive(batch, number, target, &to, name.get(), Some(held));
+                for &other in &nodes[1..] {
+                    let twin = Held {
+                        watch: number,
+                        cookie,
+                        from,
+                        from_wd,
+                        name: from_name.clone(),
+                        node: NONE,
+                        old: old.clone(),
+                    };
+                    self.arrive(batch, number, other, &to, name.get(), Some(twin));
+                }
+                return;
+            }
+        }
+        // It left the tree; or it went to a directory that was not watched then, where a scan finds
+        // it, as something new.
+        let node = std::mem::replace(&mut held.node, NONE);
+        self.doomed.push(node);
+    }
+
+    /// MOVED_TO: tells it, and puts what is held there. An exchange is told so that the consumer's
+    /// rules come out right: what stood there is taken away first.
+    pub(super) fn arrive(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        to: NodeId,
+        raw: &Raw,
+        name: &[u8],
+        held: Option<Held>,
+    ) {
+        let asked = self.take_recheck(to, name);
+        let other = self.exchanged(to, raw, name, held.as_ref());
+        if let (true, Some(from)) = (asked, &other) {
+            self.tell_found(batch, number, to, name, from.mask);
+        }
+        let other = other.map(|from| {
+            self.done.push((from.cookie, IN_MOVED_FROM, number));
+            (from.next, self.take(batch, number, to, name, from.mask, from.cookie))
+        });
+        self.put(batch, number, to, raw, name, held);
+        if let Some((after, other)) = other {
+            self.place(batch, after, other);
+        }
+    }
+
+    pub(super) fn put(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        to: NodeId,
+        raw: &Raw,
+        name: &[u8],
+        held: Option<Held>,
+    ) {
+        let live = self.live(number, to);
+        let (mut node, old) = held.map_or((NONE, Vec::new()), |held| (held.node, held.old));
+        if node != NONE && !live {
+            self.doomed.push(node);
+            node = NONE;
+        }
+        if node == NONE {
+            self.appear(number, to, name, raw.mask & IN_ISDIR != 0, live);
+        } else {
+            if let Some(replaced) = self.tree.child(to, name) {
+                self.drop_child(replaced);
+            }
+            self.put_node(node, to, name);
+        }
+        if live {
+            self.tell(batch, to, Some(name), raw.mask, raw.cookie, 0, &old);
+        }
+    }
+
+    /// Puts a subtree back into the tree. If its window was still open it is listed again: the
+    /// listing may be of another directory that had its old name.
+    pub(super) fn put_node(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
+        self.tree.attach(node, parent, name);
+        self.forget_near();
+        if self.tree.has(node, Flags::CLAIM) {
+            let mut child = self.tree.node(node).first;
+            while child != NONE {
+                let next = self.tree.next(child);
+                if self.tree.has(child, Flags::PENDING) {
+                    self.drop_child(child);
+                }
+                child = next;
+            }
+            self.stop_listing(node);
+            self.cancel_window(node);
+            self.push_task(node);
+        }
+        self.retry_blocked();
+    }
+
+    /// Something in this directory goes on, so a rename out of it is complete: the second half has
+    /// been queued, or never will be, for the kernel holds the directory's lock between the two
+    /// (fs/namei.c, vfs_rename).
+    pub(super) fn expire(&mut self, node: NodeId, cookie: u32) {
+        if !self.held.is_empty() {
+            self.held.retain(|held| held.from != node || held.cookie == cookie);
+        }
+    }
+
+    pub(super) fn told_ahead(&mut self, cookie: u32, kind: u32, number: u32) -> bool {
+        let at = self.done.iter().position(|&done| done == (cookie, kind, number));
+        at.map(|at| self.done.swap_remove(at)).is_some()
+    }
+}

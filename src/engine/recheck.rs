@@ -1,0 +1,127 @@
+//! Entries of which the queue did not say whether they still exist.
+
+use super::input::Raw;
+use super::mask::SYNTHETIC;
+use super::scan::ROUNDS;
+use super::tree::{Flags, NodeId};
+use super::world::World;
+use super::{Batch, Engine, Exchange};
+use crate::sys::Kind;
+
+use libc::{IN_CREATE, IN_ISDIR, IN_MOVED_TO};
+
+impl<W: World> Engine<W> {
+    /// An event tells whether an entry was there that could not be looked at.
+    pub(super) fn answer_recheck(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        node: NodeId,
+        raw: &Raw,
+        name: &[u8],
+    ) {
+        // The MOVED_FROM that raised the question is no answer, nor is what stands before it.
+        for asked in &mut self.rechecks {
+            if asked.cookie == raw.cookie && asked.dir == node {
+                asked.open = true;
+                return;
+            }
+        }
+        let asked = self.take_recheck(node, name);
+        if asked && raw.mask & (IN_CREATE | IN_MOVED_TO) == 0 {
+            self.tell_found(batch, number, node, name, raw.mask);
+        }
+    }
+
+    /// What came and was not told, because the kernel merged it with what came before, is left
+    /// when that has moved away.
+    pub(super) fn tell_rest(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        node: NodeId,
+        raw: &Raw,
+        name: &[u8],
+    ) {
+        let rest = |asked: &super::Recheck| {
+            asked.there && asked.dir == node && asked.cookie == raw.cookie && asked.name == name
+        };
+        if let Some(at) = self.rechecks.iter().position(rest) {
+            self.rechecks.swap_remove(at);
+            self.exchanges.push(Exchange { cookie: 0, from: Some(*raw), asked: None });
+            self.tell_found(batch, number, node, name, raw.mask);
+        }
+    }
+
+    /// Is it to be found out whether an entry is there? Not any more.
+    pub(super) fn take_recheck(&mut self, dir: NodeId, name: &[u8]) -> bool {
+        let before = self.rechecks.len();
+        self.rechecks.retain(|asked| asked.dir != dir || asked.name != name || !asked.open);
+        self.rechecks.len() != before
+    }
+
+    /// An entry turns out to be there.
+    pub(super) fn tell_found(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        dir: NodeId,
+        name: &[u8],
+        mask: u32,
+    ) {
+        if self.known(dir, name, mask).is_some() {
+            return;
+        }
+        let is_dir = mask & IN_ISDIR;
+        if self.live(number, dir) {
+            self.tell(batch, dir, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
+            self.appear(number, dir, name, is_dir != 0, true);
+        } else if self.tree.has(dir, Flags::NOTING) {
+            self.appear(number, dir, name, is_dir != 0, false);
+        }
+    }
+
+    /// Files of which the queue could not say whether they still exist.
+    pub(super) fn recheck(&mut self) {
+        if self.rechecks.is_empty() {
+            return;
+        }
+        for asked in std::mem::take(&mut self.rechecks) {
+            let mut asked = asked;
+            let (dir, name) = (asked.dir, asked.name.clone());
+            let name = &name[..];
+            if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
+                continue;
+            }
+            match self.open_dir(dir) {
+                Ok(at) => {
+                    let (_, open) = &self.open[at];
+                    let kind = self.world.kind_of(open, name);
+                    let (Ok(kind), None) = (kind, self.tree.child(dir, name)) else {
+                        continue;
+                    };
+                    if kind == Kind::Directory {
+                        let flags = Flags::DIR | Flags::PENDING | Flags::NOTING;
+                        let node = self.tree.add(dir, name, flags);
+                        self.push_task(node);
+                    } else {
+                        self.tree.add(dir, name, Flags::PENDING);
+                    }
+                    self.push_window(dir, self.tag);
+                }
+                Err(_) => {
+                    asked.tries += 1;
+                    if asked.tries < ROUNDS {
+                        self.rechecks.push(asked);
+                        if self.input.is_empty() && self.world.queued() == 0 {
+                            // So that it is tried again.
+                            self.stale = true;
+                            self.world.give_way();
+                            self.wake();
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What is let go: nodes, wds, the kernel's watches.
+
+use super::Engine;
+use super::tree::{Flags, NONE, NodeId};
+use super::world::World;
+
+use libc::{IN_DONT_FOLLOW, IN_MASK_ADD};
+
+impl<W: World> Engine<W> {
+    /// Frees subtrees that were let go, with their kernel watches. False when none is left.
+    pub fn doom(&mut self, mut budget: usize) -> bool {
+        let had = !self.doomed.is_empty();
+        while budget > 0 {
+            let Some(&top) = self.doomed.last() else {
+                break;
+            };
+            let first = self.tree.node(top).first;
+            if first == NONE {
+                self.doomed.pop();
+                budget -= 1;
+                self.free_node(top);
+            } else {
+                self.doomed.push(first);
+            }
+        }
+        if had && self.doomed.is_empty() {
+            self.wds.shrink_if_empty();
+            self.tree.shrink_if_empty();
+        }
+        had
+    }
+
+    /// Takes the wd from a node: from the kernel, too, if nobody else has it, else the kernel is to
+    /// be asked for less.
+    pub(super) fn release_wd(&mut self, node: NodeId) {
+        let wd = self.tree.node(node).wd;
+        if wd == 0 {
+            return;
+        }
+        if self.wds.remove(&mut self.tree, node) {
+            self.world.remove(wd);
+        } else {
+            self.wide.push(wd);
+        }
+    }
+
+    /// Asks the kernel for no more than the watches that are left want, where one has ended.
+    pub(super) fn narrow(&mut self, budget: &mut usize) {
+        while *budget > 0 {
+            let Some(wd) = self.wide.pop() else { break };
+            *budget = budget.saturating_sub(8);
+            let mut nodes = Vec::new();
+            self.wds.all(&self.tree, wd, &mut nodes);
+            let mut mask = 0;
+            for &node in &nodes {
+                let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+                    continue;
+                };
+                let root = self.tree.has(node, Flags::ROOT);
+                mask |= if root { watch.root_mask() } else { watch.inner_mask() };
+            }
+            for &node in &nodes {
+                if mask != 0 && self.narrow_at(node, mask) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// The same by way of one node. What cannot be reached stays wide, which costs, but tells
+    /// nobody more than was asked for.
+    pub(super) fn narrow_at(&mut self, node: NodeId, mask: u32) -> bool {
+        let wd = self.tree.node(node).wd;
+        if let Ok(at) = self.open_dir(node) {
+            let (_, dir) = &self.open[at];
+            return self.world.add(dir, b".", mask) == Ok(wd);
+        }
+        let root = self.tree.has(node, Flags::ROOT);
+        let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+            return false;
+        };
+        if !root || watch.identity.is_some() {
+            return false;
+        }
+        let (path, follow) = (watch.absolute.clone(), watch.mask & IN_DONT_FOLLOW);
+        match self.world.add_path(&path, mask | follow | IN_MASK_ADD) {
+            Ok(is) if is == wd => self.world.add_path(&path, mask | follow) == Ok(wd),
+            Ok(other) => {
+                self.refuse(other);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Frees a node without children.
+    pub(super) fn free_node(&mut self, node: NodeId) {
+        self.unsettle(node);
+        self.stop_listing(node);
+        self.release_wd(node);
+        self.uncovered.remove(&node);
+        self.open.retain(|&(open, _)| open != node);
+        self.rechecks.retain(|asked| asked.dir != node);
+        if self.near == node {
+            self.forget_near();
+        }
+        if self.tree.has(node, Flags::ROOT) {
+            let number = self.tree.root_number(node) as usize;
+            self.watches[number] = None;
+        } else if self.tree.node(node).parent != NONE {
+            self.tree.detach(node);
+        }
+        self.tree.free(node);
+    }
+}
