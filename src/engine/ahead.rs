@@ -221,6 +221,17 @@ impl<W: World> Engine<W> {
         });
     }
 
+    /// The same, for what has been used already.
+    pub(super) fn ask_now(&mut self, dir: NodeId, name: &[u8], cookie: u32) {
+        if self.rechecks.iter().any(|asked| asked.dir == dir && asked.name == name) {
+            return;
+        }
+        self.ask(dir, name, cookie, false);
+        if let Some(asked) = self.rechecks.last_mut() {
+            asked.open = true;
+        }
+    }
+
     /// What the buffer has last said about a name before this event: that it is there, or not.
     fn said_before(&self, raw: &Raw, name: &[u8]) -> Option<bool> {
         let last = self

@@ -116,6 +116,7 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
+        let young = self.tree.has(node, Flags::CLAIM);
         if !self.rechecks.is_empty() {
             self.answer_recheck(batch, number, node, raw, name);
         }
@@ -123,6 +124,11 @@ impl<W: World> Engine<W> {
             let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
             self.place(batch, raw.next, held);
             self.tell_rest(batch, number, node, raw, name);
+            if young && self.tree.child(node, name).is_none() {
+                // The first rename in a directory that has just been watched can be the rear half
+                // of an exchange whose front half was not seen.
+                self.ask_now(node, name, raw.cookie);
+            }
         } else if raw.mask & IN_MOVED_TO != 0 {
             let at =
                 self.held.iter().position(|held| held.cookie == raw.cookie && held.watch == number);
