@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::sys;
+use crate::sys::{self, Call, call, refused};
 
 /// A page that the kernel clears in a forked child.
 struct Page(*const AtomicU32);
@@ -43,6 +43,9 @@ pub fn generation() -> u32 {
 fn wiped_page() -> Option<Page> {
     // SAFETY: no pointers are handed in; a failed sysconf(3) says -1.
     let size = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok()?;
+    if refused(Call::Mmap).is_some() {
+        return None;
+    }
     // SAFETY: a new mapping, which nobody else knows.
     let page = unsafe {
         let access = libc::PROT_READ | libc::PROT_WRITE;
@@ -54,7 +57,7 @@ fn wiped_page() -> Option<Page> {
     }
     let advise = |advice| {
         // SAFETY: the mapping is ours, and nothing in it is used yet.
-        unsafe { libc::madvise(page, size, advice) == 0 }
+        call(Call::Madvise, || unsafe { libc::madvise(page, size, advice) }).is_ok()
     };
     // Something that accepts advice which cannot be (an emulator) only says yes.
     if !advise(-1) && advise(libc::MADV_WIPEONFORK) {

@@ -18,7 +18,7 @@ use super::process;
 use super::reading::Reader;
 use super::report::{Outcome, failure};
 use crate::engine::{self, Engine, Failure, Kernel, WatchStart};
-use crate::sys::{self, Errno, OwnCwd};
+use crate::sys::{self, Call, Errno, OwnCwd};
 
 /// Steps of a watch call that the calling thread makes itself, before a thread of its own with a
 /// current directory of its own is worth its start.
@@ -263,10 +263,14 @@ impl Watcher {
                     }
                 }
             };
-            let thread = sys::without_signals(|| {
-                std::thread::Builder::new().name("rinotify".into()).spawn_scoped(scope, work)
+            let thread = sys::without_signals(|| match sys::refused(Call::Thread) {
+                Some(_) => None,
+                None => {
+                    let thread = std::thread::Builder::new().name("rinotify".into());
+                    thread.spawn_scoped(scope, work).ok()
+                }
             });
-            let Ok(thread) = thread else {
+            let Some(thread) = thread else {
                 // No thread to be had: on this one, then.
                 while !step(&mut None).0 {}
                 return true;

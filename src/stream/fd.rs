@@ -7,7 +7,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::{MOST_SLICES, Wrote};
-use crate::sys::Errno;
+use crate::sys::{Call, Errno, call, refused};
 
 /// How a descriptor is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Fd {
             return Ok(false);
         }
         // SAFETY: no memory is involved.
-        size(unsafe { libc::shutdown(self.raw, libc::SHUT_WR) } as isize).map(|_| true)
+        call(Call::Shutdown, || unsafe { libc::shutdown(self.raw, libc::SHUT_WR) }).map(|_| true)
     }
 
     /// Lets it go: closes it if it is the stream's, else makes it what it was. Nobody may use it
@@ -117,25 +117,28 @@ impl Fd {
     }
 }
 
-fn size(result: isize) -> Result<usize, Errno> {
-    usize::try_from(result).map_err(|_| Errno::last())
+/// A call that writes: one that was interrupted is for the caller to make again, or not.
+fn written(which: Call, make: impl FnOnce() -> isize) -> Result<usize, Errno> {
+    match refused(which) {
+        Some(errno) => Err(errno),
+        None => usize::try_from(make()).map_err(|_| Errno::last()),
+    }
 }
 
 fn get_flags(fd: c_int) -> Result<c_int, Errno> {
     // SAFETY: no memory is involved.
-    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
-    if flags < 0 { Err(Errno::last()) } else { Ok(flags) }
+    call(Call::Fcntl, || unsafe { libc::fcntl(fd, libc::F_GETFL) })
 }
 
 fn set_flags(fd: c_int, flags: c_int) -> Result<(), Errno> {
     // SAFETY: no memory is involved.
-    size(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) } as isize).map(drop)
+    call(Call::Fcntl, || unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }).map(drop)
 }
 
 fn kind_of(fd: c_int) -> Result<Kind, Errno> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `stat` has room for what fstat(2) writes.
-    size(unsafe { libc::fstat(fd, stat.as_mut_ptr()) } as isize)?;
+    call(Call::Stat, || unsafe { libc::fstat(fd, stat.as_mut_ptr()) })?;
     // SAFETY: fstat(2) succeeded and filled it.
     let mode = unsafe { stat.assume_init() }.st_mode;
     Ok(match mode & libc::S_IFMT {
@@ -151,13 +154,15 @@ fn send(fd: c_int, vectors: &mut [libc::iovec]) -> Result<usize, Errno> {
     message.msg_iov = vectors.as_mut_ptr();
     message.msg_iovlen = vectors.len() as _;
     // SAFETY: the vectors point to live slices, which sendmsg(2) only reads.
-    size(unsafe { libc::sendmsg(fd, &message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT) })
+    written(Call::Send, || unsafe {
+        libc::sendmsg(fd, &message, libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT)
+    })
 }
 
 fn writev(fd: c_int, vectors: &[libc::iovec]) -> Result<usize, Errno> {
     // SAFETY: the vectors point to live slices, which writev(2) only reads; there are at most
     // MOST_SLICES of them.
-    size(unsafe { libc::writev(fd, vectors.as_ptr(), vectors.len() as c_int) })
+    written(Call::Write, || unsafe { libc::writev(fd, vectors.as_ptr(), vectors.len() as c_int) })
 }
 
 /// Runs a write with SIGPIPE held back on this thread, and takes away the one that it raised. One

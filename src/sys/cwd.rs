@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 
-use super::{Dir, Errno, Inotify, check};
+use super::{Call, Dir, Errno, Inotify, call};
 
 /// Held by a thread that was started for a scan and has unshared its current directory
 /// (unshare(2), CLONE_FS). Names relative to it are the cheapest way to add a watch.
@@ -15,7 +15,7 @@ impl OwnCwd {
     /// Unshares the calling thread's current directory. Only for threads of the library's own.
     pub fn new() -> Result<Self, Errno> {
         // SAFETY: no pointers; affects this thread only.
-        check(unsafe { libc::unshare(libc::CLONE_FS) })?;
+        call(Call::Unshare, || unsafe { libc::unshare(libc::CLONE_FS) })?;
         Ok(Self { at: 0 })
     }
 
@@ -29,7 +29,7 @@ impl OwnCwd {
     ) -> Result<i32, Errno> {
         if self.at != dir.serial() {
             // SAFETY: no pointers.
-            check(unsafe { libc::fchdir(dir.as_raw_fd()) })?;
+            call(Call::Fchdir, || unsafe { libc::fchdir(dir.as_raw_fd()) })?;
             self.at = dir.serial();
         }
         let mut path = [0u8; 257];

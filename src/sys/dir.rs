@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Errno, check, check_size};
+use super::{Call, Errno, call, call_size, refused};
 
 /// What an entry is, as far as it matters here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,15 +92,8 @@ impl Dir {
     }
 
     fn open_at(at: RawFd, path: &CStr, flags: i32) -> Result<Self, Errno> {
-        loop {
-            // SAFETY: `path` is NUL-terminated.
-            let fd = check(unsafe { libc::openat(at, path.as_ptr(), flags) });
-            match fd {
-                Err(Errno(libc::EINTR)) => {}
-                Ok(fd) => return Ok(Self::own(fd)),
-                Err(errno) => return Err(errno),
-            }
-        }
+        // SAFETY: `path` is NUL-terminated.
+        call(Call::Open, || unsafe { libc::openat(at, path.as_ptr(), flags) }).map(Self::own)
     }
 
     /// Reaches a directory by path, of any length, following links (unless the last component is
@@ -160,21 +153,19 @@ impl Dir {
         // EAGAIN: a rename elsewhere raced with the walk; try again, a bounded number of times.
         for _ in 0..64 {
             // SAFETY: `path` and `how` are valid, and the size is that of `how`.
-            let fd = unsafe {
+            let fd = call(Call::Openat2, || unsafe {
                 libc::syscall(
                     libc::SYS_openat2,
                     self.as_raw_fd(),
                     path.as_ptr(),
                     &raw const how,
                     size_of::<libc::open_how>(),
-                )
-            };
-            match i32::try_from(fd) {
-                Ok(fd) if fd >= 0 => return Ok(Self::own(fd)),
-                _ => match Errno::last() {
-                    Errno(libc::EAGAIN | libc::EINTR) => {}
-                    errno => return Err(errno),
-                },
+                ) as i32
+            });
+            match fd {
+                Ok(fd) => return Ok(Self::own(fd)),
+                Err(Errno(libc::EAGAIN)) => {}
+                Err(errno) => return Err(errno),
             }
         }
         self.open_stepwise(path.as_bytes())
@@ -190,24 +181,18 @@ impl Dir {
 
     /// Reads on in the directory. False at its end.
     pub fn list(&self, buffer: &mut ListBuffer) -> Result<bool, Errno> {
-        loop {
-            // SAFETY: the kernel writes at most `len` bytes into the buffer.
-            let got = check_size(unsafe {
-                libc::syscall(
-                    libc::SYS_getdents64,
-                    self.as_raw_fd(),
-                    buffer.bytes.as_mut_ptr(),
-                    buffer.bytes.len(),
-                ) as isize
-            });
-            match got {
-                Err(Errno(libc::EINTR)) => {}
-                got => {
-                    (buffer.at, buffer.end) = (0, got?);
-                    return Ok(buffer.end > 0);
-                }
-            }
-        }
+        let len = buffer.bytes.len();
+        #[cfg(feature = "faults")]
+        let len = super::fault::list_size(len);
+        // SAFETY: the kernel writes at most `len` bytes into the buffer.
+        let got = call_size(Call::Getdents, || unsafe {
+            libc::syscall(libc::SYS_getdents64, self.as_raw_fd(), buffer.bytes.as_mut_ptr(), len)
+                as isize
+        })?;
+        #[cfg(feature = "faults")]
+        super::fault::strip_types(&mut buffer.bytes[..got]);
+        (buffer.at, buffer.end) = (0, got);
+        Ok(got > 0)
     }
 
     /// Waits until no operation on this directory's entries is under way: looking up a name that
@@ -237,9 +222,10 @@ impl Dir {
         let Ok(entry) = self.reach_child(name) else { return false };
         let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
         // SAFETY: `stat` is filled when the call succeeds.
-        let known = check(unsafe { libc::fstatfs(entry.as_raw_fd(), stat.as_mut_ptr()) })
-            // SAFETY: filled, for the call has succeeded.
-            .map(|_| unsafe { stat.assume_init() }.f_type);
+        let known =
+            call(Call::Statfs, || unsafe { libc::fstatfs(entry.as_raw_fd(), stat.as_mut_ptr()) })
+                // SAFETY: filled, for the call has succeeded.
+                .map(|_| unsafe { stat.assume_init() }.f_type);
         known.is_ok_and(|kind| KNOWN.contains(&kind))
     }
 
@@ -257,16 +243,13 @@ impl Dir {
         }
         path[..name.len()].copy_from_slice(name);
         let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: `path` is NUL-terminated, `stat` is filled when the call succeeds.
-        unsafe {
-            check(libc::fstatat(
-                self.as_raw_fd(),
-                path.as_ptr().cast(),
-                stat.as_mut_ptr(),
-                libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH,
-            ))?;
-            Ok(stat.assume_init())
-        }
+        let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
+        // SAFETY: `path` is NUL-terminated, and `stat` has room for what the kernel writes.
+        call(Call::Stat, || unsafe {
+            libc::fstatat(self.as_raw_fd(), path.as_ptr().cast(), stat.as_mut_ptr(), flags)
+        })?;
+        // SAFETY: filled, for the call has succeeded.
+        Ok(unsafe { stat.assume_init() })
     }
 }
 
@@ -338,6 +321,9 @@ pub fn absolute(path: &[u8]) -> Result<Vec<u8>, Errno> {
     use std::os::unix::ffi::OsStringExt;
     if path.first() == Some(&b'/') {
         return Ok(path.to_vec());
+    }
+    if let Some(errno) = refused(Call::Getcwd) {
+        return Err(errno);
     }
     let here = std::env::current_dir()
         .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::ENOENT)))?;

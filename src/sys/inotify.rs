@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{Dir, Errno, check, check_size};
+use super::{Call, Dir, Errno, call, call_size};
 
 /// An inotify instance.
 pub struct Inotify {
@@ -13,12 +13,11 @@ pub struct Inotify {
 impl Inotify {
     /// inotify_init1(2): non-blocking and close-on-exec from birth.
     pub fn new() -> Result<Self, Errno> {
-        // SAFETY: no pointers; the descriptor returned is ours alone.
-        let fd = unsafe {
-            let fd = check(libc::inotify_init1(libc::IN_NONBLOCK | libc::IN_CLOEXEC))?;
-            OwnedFd::from_raw_fd(fd)
-        };
-        Ok(Self { fd })
+        let flags = libc::IN_NONBLOCK | libc::IN_CLOEXEC;
+        // SAFETY: no pointers.
+        let fd = call(Call::InotifyInit, || unsafe { libc::inotify_init1(flags) })?;
+        // SAFETY: the descriptor is fresh and nobody else's.
+        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
     }
 
     /// The descriptor to poll.
@@ -28,31 +27,27 @@ impl Inotify {
 
     /// read(2); `Ok(0)` when the queue is empty.
     pub fn read(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
-        loop {
-            // SAFETY: the kernel writes at most `len` bytes into the buffer.
-            let got = check_size(unsafe {
-                libc::read(self.fileno(), buffer.as_mut_ptr().cast(), buffer.len())
-            });
-            match got {
-                Err(Errno(libc::EAGAIN)) => return Ok(0),
-                Err(Errno(libc::EINTR)) => {}
-                other => return other,
-            }
-        }
+        // SAFETY: the kernel writes at most `len` bytes into the buffer.
+        let got = call_size(Call::Read, || unsafe {
+            libc::read(self.fileno(), buffer.as_mut_ptr().cast(), buffer.len())
+        });
+        if got == Err(Errno(libc::EAGAIN)) { Ok(0) } else { got }
     }
 
     /// Bytes waiting in the queue.
     pub fn queued(&self) -> Result<usize, Errno> {
         let mut bytes: libc::c_int = 0;
         // SAFETY: FIONREAD writes one int.
-        check(unsafe { libc::ioctl(self.fileno(), libc::FIONREAD, &mut bytes) })?;
+        call(Call::Ioctl, || unsafe { libc::ioctl(self.fileno(), libc::FIONREAD, &mut bytes) })?;
         Ok(usize::try_from(bytes).unwrap_or(0))
     }
 
     /// inotify_add_watch(2) by a path as it is.
     pub fn add(&self, path: &CStr, mask: u32) -> Result<i32, Errno> {
         // SAFETY: `path` is NUL-terminated.
-        check(unsafe { libc::inotify_add_watch(self.fileno(), path.as_ptr(), mask) })
+        call(Call::AddWatch, || unsafe {
+            libc::inotify_add_watch(self.fileno(), path.as_ptr(), mask)
+        })
     }
 
     /// The same for `name` in an open directory, "." for the directory itself, by way of
@@ -78,7 +73,7 @@ impl Inotify {
     /// inotify_rm_watch(2).
     pub fn remove(&self, wd: i32) -> Result<(), Errno> {
         // SAFETY: no pointers.
-        check(unsafe { libc::inotify_rm_watch(self.fileno(), wd) }).map(drop)
+        call(Call::RmWatch, || unsafe { libc::inotify_rm_watch(self.fileno(), wd) }).map(drop)
     }
 }
 
@@ -101,11 +96,12 @@ impl Poker {
     }
 
     fn file() -> Result<OwnedFd, Errno> {
-        // SAFETY: the name is NUL-terminated; the descriptor returned is ours alone.
-        unsafe {
-            let fd = check(libc::memfd_create(c"rinotify".as_ptr(), libc::MFD_CLOEXEC))?;
-            Ok(OwnedFd::from_raw_fd(fd))
-        }
+        // SAFETY: the name is NUL-terminated.
+        let fd = call(Call::Memfd, || unsafe {
+            libc::memfd_create(c"rinotify".as_ptr(), libc::MFD_CLOEXEC)
+        })?;
+        // SAFETY: the descriptor is fresh and nobody else's.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
     fn watch(&mut self, inotify: &Inotify) -> Result<(), Errno> {
@@ -129,7 +125,8 @@ impl Poker {
     /// Queues the event of file `which`.
     pub fn poke(&self, which: usize) -> Result<(), Errno> {
         // SAFETY: no pointers.
-        check(unsafe { libc::fchmod(self.files[which].as_raw_fd(), 0o600) }).map(drop)
+        call(Call::Fchmod, || unsafe { libc::fchmod(self.files[which].as_raw_fd(), 0o600) })
+            .map(drop)
     }
 
     /// The wds of the two files.

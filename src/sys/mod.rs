@@ -2,10 +2,14 @@
 //! in one place.
 #![expect(unsafe_code, reason = "system calls are made here and in the C layer, nowhere else")]
 
+mod call;
 mod cwd;
 mod dir;
+#[cfg(feature = "faults")]
+mod fault;
 mod inotify;
 
+pub use call::{Call, call, call_size, refused};
 pub use cwd::OwnCwd;
 #[cfg(any(test, fuzzing))]
 pub use dir::Entry;
@@ -24,16 +28,6 @@ impl Errno {
         // SAFETY: the location is valid for the life of the thread.
         Self(unsafe { *libc::__errno_location() })
     }
-}
-
-/// Turns a system call's -1 into its errno.
-fn check(result: c_int) -> Result<c_int, Errno> {
-    if result < 0 { Err(Errno::last()) } else { Ok(result) }
-}
-
-/// The same for calls that return a size.
-fn check_size(result: isize) -> Result<usize, Errno> {
-    usize::try_from(result).map_err(|_| Errno::last())
 }
 
 /// The process, to notice a fork.
@@ -73,9 +67,9 @@ pub fn limit_in_force(errno: Errno, step: &str) -> Option<(&'static str, u64)> {
 fn open_files_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: `limit` is a valid out parameter.
-    match check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }) {
-        Ok(_) => limit.rlim_cur,
-        Err(_) => 0,
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
+        0 => limit.rlim_cur,
+        _ => 0,
     }
 }
 
