@@ -9,12 +9,13 @@ use super::abi::inotify_watcher_event;
 use super::flow::Reading;
 use super::report::{Outcome, failure};
 use super::watcher::{Entry, Watcher};
-use crate::engine::{Batch, Engine, Failure};
+use crate::engine::{Batch, Engine, Failure, Paths};
 
 /// What only the thread that reads touches: events on their way, and how far they are delivered.
 #[derive(Default)]
 pub struct Reader {
     batch: Batch,
+    paths: Paths,
     at: usize,
     /// A root was deleted, and its watch has ended.
     root_gone: bool,
@@ -64,6 +65,7 @@ impl Watcher {
         let mut worked = Ok(true);
         if reader.delivered() {
             reader.batch.clear();
+            reader.paths.clear();
             reader.at = 0;
             self.unmute();
             let lost;
@@ -107,15 +109,14 @@ impl Watcher {
     /// Calls the callbacks, as many as one call may. No lock is held while one runs.
     fn deliver(&self, reader: &mut Reader) -> usize {
         let handle = self.handle();
-        let Reader { batch, at, root_gone } = reader;
-        let arena = batch.arena();
+        let Reader { batch, paths, at, root_gone } = reader;
         let mut near: Option<(i64, Arc<Entry>)> = None;
         let mut count = 0;
-        while count < self.max_events && *at < batch.len() {
+        while count < self.max_events {
+            let Some(out) = batch.get(*at) else { break };
             if self.is_closed() || self.flow.held() {
                 break;
             }
-            let out = batch.events()[*at];
             *at += 1;
             if near.as_ref().is_none_or(|&(id, _)| id != out.watch) {
                 near = self.entries.read().get(&out.watch).map(|e| (out.watch, e.clone()));
@@ -124,25 +125,27 @@ impl Watcher {
             if !entry.alive.load(Ordering::Acquire) {
                 continue;
             }
-            let path = &arena[out.path..];
-            if self.is_muted(out.watch, &path[..out.path_len]) {
+            let (text, name) = paths.compose(batch, out);
+            let path = &text[..text.len() - 1];
+            if self.any_muted.load(Ordering::Acquire) && self.is_muted(out.watch, path) {
                 continue;
             }
-            let text: *const c_char = path.as_ptr().cast();
-            let named = out.name < out.path_len;
-            let old = if out.old_len > 0 { &arena[out.old..] } else { &[] };
+            let text: *const c_char = text.as_ptr().cast();
+            let named = name < path.len();
+            let extra = batch.extra(out);
+            let old = batch.old_path(extra);
             let event = inotify_watcher_event {
                 size: size_of::<inotify_watcher_event>(),
                 watch: out.watch,
                 mask: out.mask,
                 cookie: out.cookie,
                 flags: out.flags,
-                error: out.error,
+                error: extra.error,
                 path: text,
-                path_len: out.path_len,
-                name: if named { text.wrapping_add(out.name) } else { ptr::null() },
+                path_len: path.len(),
+                name: if named { text.wrapping_add(name) } else { ptr::null() },
                 old_path: if old.is_empty() { ptr::null() } else { old.as_ptr().cast() },
-                old_path_len: out.old_len,
+                old_path_len: old.len(),
             };
             if !named && out.mask & libc::IN_DELETE_SELF != 0 {
                 entry.deleted.store(true, Ordering::Relaxed);
@@ -152,8 +155,8 @@ impl Watcher {
             unsafe { (entry.user.callback)(handle, &raw const event, entry.user.data) };
             count += 1;
             // Closed, the log may be gone with the rest of the program's things.
-            if out.error != 0 && !self.is_closed() {
-                self.log_trouble(&path[..out.path_len], out.error);
+            if extra.error != 0 && !self.is_closed() {
+                self.log_trouble(path, extra.error);
             }
             if out.last {
                 entry.alive.store(false, Ordering::Release);
@@ -186,13 +189,10 @@ impl Watcher {
     }
 
     fn is_muted(&self, watch: i64, path: &[u8]) -> bool {
-        self.any_muted.load(Ordering::Acquire)
-            && self.muted.lock().iter().any(|(id, prefix)| {
-                *id == watch
-                    && path
-                        .strip_prefix(&prefix[..])
-                        .is_some_and(|rest| rest.first() == Some(&b'/'))
-            })
+        self.muted.lock().iter().any(|(id, prefix)| {
+            *id == watch
+                && path.strip_prefix(&prefix[..]).is_some_and(|rest| rest.first() == Some(&b'/'))
+        })
     }
 }
 

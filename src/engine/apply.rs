@@ -3,9 +3,10 @@
 use super::input::Raw;
 use super::mask::{DIRENT, MOVE};
 use super::names::Name;
+use super::tell::Aim;
 use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
-use super::{Batch, Engine};
+use super::{Batch, Engine, Head};
 
 use libc::{
     IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
@@ -21,25 +22,20 @@ impl<W: World> Engine<W> {
         let mut worked = false;
         let pokes = self.world.poke_wds();
         while !self.full(batch) && self.settling.is_none() {
+            if self.hurry(batch) {
+                worked = true;
+                continue;
+            }
             let Some(raw) = self.input.event(self.input.position()) else {
                 // Nothing, or bytes that are no event: no use keeping them.
                 self.input.clear();
                 break;
             };
             worked = true;
-            if let Some(node) = self.wds.get(&self.tree, raw.wd) {
+            if let Some(node) = self.wds.get(raw.wd) {
                 self.counters.kernel_events += 1;
                 self.stale = true;
-                let entry = raw.mask & DIRENT != 0;
-                let short = raw.name_len > 0
-                    && (raw.mask & LOOKED == 0 || raw.mask & IN_ISDIR == 0)
-                    && !self.tree.flags(node).intersects(Flags::UNSETTLED)
-                    && self.rechecks.is_empty()
-                    && raw.mask & MOVE == 0
-                    && !(entry && (raw.mask & IN_ISDIR != 0 || !self.held.is_empty()));
-                if short {
-                    self.tell_entry(batch, node, &raw);
-                } else if raw.mask & !IN_ISDIR != 0 {
+                if raw.mask & !IN_ISDIR != 0 {
                     self.event(batch, node, &raw);
                 }
             } else if pokes.contains(&raw.wd) {
@@ -58,6 +54,47 @@ impl<W: World> Engine<W> {
             self.input.advance(raw.next);
         }
         worked
+    }
+
+    /// The short way: events in a row that are no rename, nothing of a directory's coming and going,
+    /// and about directories that nothing is open about. False if the next one is none.
+    fn hurry(&mut self, batch: &mut Batch) -> bool {
+        if !self.rechecks.is_empty() {
+            return false;
+        }
+        let long = if self.held.is_empty() { MOVE } else { DIRENT };
+        let room = self.limits.max_events.saturating_sub(batch.len());
+        let (mut at, mut count) = (self.input.position(), 0);
+        let mut last = NONE;
+        let mut aim = Aim::default();
+        while count < room {
+            let Some(raw) = self.input.event(at) else { break };
+            let Some(node) = self.wds.get(raw.wd) else { break };
+            let far = raw.name_len == 0
+                || raw.mask & long != 0
+                || (raw.mask & IN_ISDIR != 0 && raw.mask & (DIRENT | LOOKED) != 0)
+                || self.tree.flags(node).intersects(Flags::UNSETTLED);
+            if far {
+                break;
+            }
+            (at, count) = (raw.next, count + 1);
+            if node != last {
+                last = node;
+                aim = self.aim(batch, node);
+            }
+            if raw.mask & aim.mask != 0 {
+                let head = Head { watch: aim.watch, mask: raw.mask, cookie: raw.cookie, flags: 0 };
+                batch.push_entry(head, self.input.field(&raw), raw.name_len);
+                if aim.once {
+                    self.fired(batch, self.near.watch);
+                    break;
+                }
+            }
+        }
+        self.input.advance(at);
+        self.counters.kernel_events += count as u64;
+        self.stale |= count > 0;
+        count > 0
     }
 
     pub(super) fn poked(&mut self, raw: &Raw, pokes: [i32; 2]) {

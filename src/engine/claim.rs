@@ -106,7 +106,7 @@ impl<W: World> Engine<W> {
 
     /// A wd that was found is of no use: if nobody has it, it goes.
     pub(super) fn refuse(&mut self, wd: i32) {
-        if self.wds.get(&self.tree, wd).is_none() {
+        if self.wds.get(wd).is_none() {
             self.world.remove(wd);
             self.max_wd = self.max_wd.max(wd);
         }

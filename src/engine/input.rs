@@ -22,6 +22,23 @@ pub struct Raw {
     pub name_len: usize,
 }
 
+/// Bytes before the first NUL, many at a time.
+#[inline]
+fn until_nul(field: &[u8]) -> usize {
+    const ONES: u128 = u128::MAX / 0xff;
+    let (mut at, mut rest) = (0, field);
+    while let Some((chunk, more)) = rest.split_first_chunk::<16>() {
+        let word = u128::from_le_bytes(*chunk);
+        // The lowest bit that is set belongs to the first byte that is 0.
+        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zero != 0 {
+            return at + (zero.trailing_zeros() / 8) as usize;
+        }
+        (at, rest) = (at + 16, more);
+    }
+    at + rest.iter().position(|&b| b == 0).unwrap_or(rest.len())
+}
+
 /// Bytes read from the kernel, and how far they are used.
 pub struct Input {
     bytes: Vec<u8>,
@@ -94,12 +111,11 @@ impl Input {
     #[inline]
     pub fn event(&self, at: usize) -> Option<Raw> {
         let bytes = self.bytes.get(at..self.end)?;
-        let (header, rest) = bytes.split_at_checked(HEADER)?;
+        let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
         let word =
             |i: usize| -> [u8; 4] { [header[i], header[i + 1], header[i + 2], header[i + 3]] };
         let len = u32::from_ne_bytes(word(12)) as usize;
-        let field = rest.get(..len)?;
-        let name_len = field.iter().position(|&b| b == 0).unwrap_or(len);
+        let name_len = until_nul(rest.get(..len)?);
         Some(Raw {
             wd: i32::from_ne_bytes(word(0)),
             mask: u32::from_ne_bytes(word(4)),
@@ -115,6 +131,12 @@ impl Input {
     pub fn name(&self, event: &Raw) -> &[u8] {
         let start = event.at + HEADER;
         self.bytes.get(start..start + event.name_len).unwrap_or(&[])
+    }
+
+    /// The same with what is behind it, up to the next event.
+    #[inline]
+    pub fn field(&self, event: &Raw) -> &[u8] {
+        self.bytes.get(event.at + HEADER..event.next).unwrap_or(&[])
     }
 
     /// The events from a position on, without using them.
@@ -163,6 +185,21 @@ mod tests {
         let input = filled(&bytes);
         let all: Vec<_> = input.from(0).map(|e| (e.wd, input.name(&e).to_vec())).collect();
         assert_eq!(all, [(1, b"abc".to_vec()), (4, b"".to_vec()), (7, b"full".to_vec())]);
+    }
+
+    #[test]
+    fn names_of_every_length() {
+        for len in 0..256 {
+            for pad in [0, 1, 7, 16] {
+                let name: Vec<u8> = (0..len).map(|i| 0x7f + (i % 3) as u8).collect();
+                let input = filled(&raw(1, 2, 3, &name, pad));
+                let event = input.event(0).unwrap();
+                assert_eq!(input.name(&event), name);
+                assert_eq!(input.field(&event).len(), len + pad);
+            }
+        }
+        let input = filled(&raw(1, 2, 3, b"a\0b\x01\0\0\0\0\0\0\0\0\0\0\0\0", 0));
+        assert_eq!(input.event(0).unwrap().name_len, 1);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod world;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-pub use batch::{Batch, Out};
+pub use batch::{Batch, Head, Paths};
 pub use control::{Request, WatchStart};
 pub use mask::{EVENTS, MODIFIERS, UNASKED};
 pub use watches::{Failure, WatchFlags};
@@ -39,6 +39,7 @@ use input::{Input, Raw};
 use moves::Held;
 use scan::{Listing, Task};
 use settle::{Settling, Window};
+use tell::Near;
 use tree::{NONE, NodeId, Tree};
 use watches::Watch;
 use wds::Wds;
@@ -114,10 +115,7 @@ pub struct Engine<W: World> {
     dropped: Vec<i64>,
     notices: VecDeque<Notice>,
 
-    // The directory of the last event: node, watch, path.
-    near: NodeId,
-    near_watch: u32,
-    near_path: Vec<u8>,
+    near: Near,
     scratch: Vec<u8>,
     aliases: Vec<NodeId>,
 
@@ -195,9 +193,7 @@ impl<W: World> Engine<W> {
             doomed: Vec::new(),
             dropped: Vec::new(),
             notices: VecDeque::new(),
-            near: NONE,
-            near_watch: 0,
-            near_path: Vec::new(),
+            near: Near::default(),
             scratch: Vec::new(),
             aliases: Vec::new(),
             counters: Counters::default(),
@@ -229,7 +225,7 @@ impl<W: World> Engine<W> {
     }
 
     fn full(&self, batch: &Batch) -> bool {
-        batch.len() >= self.limits.max_events
+        batch.len() >= self.limits.max_events || batch.is_large()
     }
 
     /// One read of the queue.

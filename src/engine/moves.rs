@@ -51,10 +51,7 @@ impl<W: World> Engine<W> {
             self.vouch_gone(batch, from, child, name, mask);
             self.tell(batch, from, Some(name), mask, cookie, 0, &[]);
             if self.approach(from) {
-                held.old.extend_from_slice(&self.near_path);
-                if held.old.last() != Some(&b'/') {
-                    held.old.push(b'/');
-                }
+                held.old.extend_from_slice(&self.near.path);
                 held.old.extend_from_slice(name);
             }
         }

@@ -51,6 +51,22 @@ impl Names {
         &self.bytes[start..start + usize::from(len)]
     }
 
+    /// Appends the name at a place.
+    #[inline]
+    pub fn append(&self, place: u32, len: u8, out: &mut Vec<u8>) {
+        // Most are short, and so need no call to copy them.
+        const SHORT: usize = 16;
+        let (start, len) = (place as usize * UNIT, usize::from(len));
+        match self.bytes.get(start..).and_then(|from| from.first_chunk::<SHORT>()) {
+            Some(piece) if len <= SHORT => {
+                let end = out.len() + len;
+                out.extend_from_slice(piece);
+                out.truncate(end);
+            }
+            _ => out.extend_from_slice(&self.bytes[start..start + len]),
+        }
+    }
+
     /// Gives a place back.
     pub fn remove(&mut self, place: u32, len: u8) {
         let class = Self::class(len);

@@ -101,9 +101,7 @@ impl<W: World> Engine<W> {
         self.uncovered.remove(&node);
         self.open.retain(|&(open, _)| open != node);
         self.rechecks.retain(|asked| asked.dir != node);
-        if self.near == node {
-            self.forget_near();
-        }
+        self.forget_near();
         if self.tree.has(node, Flags::ROOT) {
             let number = self.tree.root_number(node) as usize;
             self.watches[number] = None;

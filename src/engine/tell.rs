@@ -1,76 +1,109 @@
 //! What is told: the path of the moment, the caller's mask, entries whose telling was due.
 
-use super::input::Raw;
 use super::mask::SYNTHETIC;
 use super::names::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
-use super::{Batch, Engine, Notice, Out};
+use super::{Batch, Engine, Head, Notice};
 
 use libc::{IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_ONESHOT, IN_UNMOUNT};
+
+/// The directory of the last event, because events come in runs.
+#[derive(Default)]
+pub(super) struct Near {
+    // Set together with the others; nothing is near before.
+    node: Option<NodeId>,
+    /// The watch that it is in.
+    pub(super) watch: u32,
+    /// Its path, with a slash behind.
+    pub(super) path: Vec<u8>,
+    // The length of its path alone.
+    len: usize,
+    // The directory above, and the length of its path with the slash.
+    up: Option<NodeId>,
+    up_len: usize,
+    // How often a path was composed.
+    edition: u64,
+    way: Vec<NodeId>,
+}
+
+/// What of the events of a directory is told, and to whom.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Aim {
+    pub(super) watch: i64,
+    /// No bits: nothing.
+    pub(super) mask: u32,
+    /// The watch ends with the first event.
+    pub(super) once: bool,
+}
 
 impl<W: World> Engine<W> {
     /// Remembers the directory of the event, with its path. False if it is in no watch.
     #[inline]
     pub(super) fn approach(&mut self, node: NodeId) -> bool {
-        if self.near == node {
-            return true;
-        }
-        let Some(number) = self.watch_of(node) else {
-            return false;
-        };
-        self.near_watch = number;
-        let Some(Some(watch)) = self.watches.get(number as usize) else {
-            return false;
-        };
-        self.near_path.clear();
-        self.near_path.extend_from_slice(&watch.path);
-        self.tree.relative(node, &mut self.scratch);
-        if !self.scratch.is_empty() {
-            if self.near_path.last() != Some(&b'/') {
-                self.near_path.push(b'/');
+        self.near.node == Some(node) || self.compose(node)
+    }
+
+    fn compose(&mut self, node: NodeId) -> bool {
+        let near = &mut self.near;
+        let parent = self.tree.node(node).parent;
+        let above = (parent != NONE).then_some(parent);
+        if above.is_some() && above == near.up {
+            near.path.truncate(near.up_len);
+        } else if above.is_some() && above == near.node {
+            (near.up, near.up_len) = (above, near.path.len());
+        } else {
+            near.node = None;
+            near.up = None;
+            let Some(number) = self.tree.climb(node, &mut near.way) else {
+                return false;
+            };
+            let Some(Some(watch)) = self.watches.get(number as usize) else {
+                return false;
+            };
+            near.watch = number;
+            near.path.clear();
+            near.path.extend_from_slice(&watch.path);
+            near.len = near.path.len();
+            if near.path.last() != Some(&b'/') {
+                near.path.push(b'/');
             }
-            self.near_path.extend_from_slice(&self.scratch);
+            for &at in near.way.iter().skip(1).rev() {
+                self.tree.append_name(at, &mut near.path);
+                near.path.push(b'/');
+            }
+            (near.up, near.up_len) = (above, near.path.len());
         }
-        self.near = node;
+        if above.is_some() {
+            self.tree.append_name(node, &mut near.path);
+            near.len = near.path.len();
+            near.path.push(b'/');
+        }
+        near.node = Some(node);
+        near.edition += 1;
         true
     }
 
     /// The tree has changed: a path that was composed may be wrong.
     pub(super) fn forget_near(&mut self) {
-        self.near = NONE;
+        (self.near.node, self.near.up) = (None, None);
     }
 
-    /// The short way: an event about an entry that the tree does not hold.
+    /// What is told of the entries of this directory; they can be put into the batch.
     #[inline]
-    pub(super) fn tell_entry(&mut self, batch: &mut Batch, node: NodeId, raw: &Raw) {
+    pub(super) fn aim(&mut self, batch: &mut Batch, node: NodeId) -> Aim {
         if !self.approach(node) {
-            return;
+            return Aim::default();
         }
-        let Some(Some(watch)) = self.watches.get(self.near_watch as usize) else {
-            return;
-        };
-        if raw.mask & watch.mask & super::EVENTS == 0 || watch.building || watch.ended {
-            return;
-        }
-        let name = self.input.name(raw);
-        let (path, path_len, name) = batch.put_path(&self.near_path, Some(name));
-        batch.push(Out {
-            watch: watch.id,
-            mask: raw.mask,
-            cookie: raw.cookie,
-            flags: 0,
-            error: 0,
-            path,
-            path_len,
-            name,
-            old: 0,
-            old_len: 0,
-            last: false,
-        });
-        if watch.mask & IN_ONESHOT != 0 {
-            self.fired(batch, self.near_watch);
+        batch.set_dir(self.near.edition, &self.near.path);
+        match self.watches.get(self.near.watch as usize) {
+            Some(Some(watch)) if !watch.building && !watch.ended => Aim {
+                watch: watch.id,
+                mask: watch.mask & super::EVENTS,
+                once: watch.mask & IN_ONESHOT != 0,
+            },
+            _ => Aim::default(),
         }
     }
 
@@ -89,7 +122,7 @@ impl<W: World> Engine<W> {
         if !self.approach(node) {
             return;
         }
-        let Some(Some(watch)) = self.watches.get(self.near_watch as usize) else {
+        let Some(Some(watch)) = self.watches.get(self.near.watch as usize) else {
             return;
         };
         let existing = flags & SYNTHETIC != 0
@@ -105,31 +138,20 @@ impl<W: World> Engine<W> {
         if flags & SYNTHETIC != 0 {
             self.counters.synthetic += 1;
         }
-        let (path, path_len, name) = match name {
-            Some(name) => batch.put_path(&self.near_path, Some(name)),
-            None => {
-                let (path, len, _) = batch.put_path(&self.near_path, None);
-                let root = self.tree.has(node, Flags::ROOT);
-                let own = self.tree.name(node).len();
-                (path, len, if root { len } else { len - own })
-            }
-        };
-        let (old, old_len, _) = if old.is_empty() { (0, 0, 0) } else { batch.put_path(old, None) };
-        batch.push(Out {
-            watch: watch.id,
-            mask,
-            cookie,
-            flags,
-            error: 0,
-            path,
-            path_len,
-            name,
-            old,
-            old_len,
-            last: false,
-        });
+        let head = Head { watch: watch.id, mask, cookie, flags };
+        let near = &self.near;
+        if let Some(name) = name {
+            batch.set_dir(near.edition, &near.path);
+            batch.push_entry(head, name, name.len());
+        } else {
+            let own = if self.tree.has(node, Flags::ROOT) { 0 } else { near.len - near.up_len };
+            batch.push_path(head, &near.path[..near.len], near.len - own);
+        }
+        if !old.is_empty() {
+            batch.add_extra(0, old);
+        }
         if watch.mask & IN_ONESHOT != 0 && mask & IN_IGNORED == 0 {
-            self.fired(batch, self.near_watch);
+            self.fired(batch, self.near.watch);
         }
     }
 
@@ -150,21 +172,11 @@ impl<W: World> Engine<W> {
         if watch.building || watch.ended {
             return;
         }
-        let id = watch.id;
-        let (path, path_len, _) = batch.put_path(&notice.path, None);
-        batch.push(Out {
-            watch: id,
-            mask: notice.mask,
-            cookie: 0,
-            flags: notice.flags,
-            error: notice.error,
-            path,
-            path_len,
-            name: notice.name,
-            old: 0,
-            old_len: 0,
-            last: false,
-        });
+        let head = Head { watch: watch.id, mask: notice.mask, cookie: 0, flags: notice.flags };
+        batch.push_path(head, &notice.path, notice.name);
+        if notice.error != 0 {
+            batch.add_extra(notice.error, &[]);
+        }
     }
 
     /// Tells what the way to a node has that was not told yet; an event of the node shows that all

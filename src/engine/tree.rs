@@ -424,6 +424,30 @@ impl Tree {
         }
     }
 
+    /// The nodes from this one up to below its root, and the number of the root's watch; `None`
+    /// if it was taken out of its tree.
+    #[inline]
+    pub fn climb(&self, id: NodeId, way: &mut Vec<NodeId>) -> Option<u32> {
+        way.clear();
+        let mut at = id;
+        loop {
+            let node = self.node(at);
+            if node.parent == NONE {
+                let root = node.flags & (Flags::ROOT | Flags::EXCLUDED) == Flags::ROOT;
+                return root.then_some(node.name);
+            }
+            way.push(at);
+            at = node.parent;
+        }
+    }
+
+    /// Appends the name of a node that is no root.
+    #[inline]
+    pub fn append_name(&self, id: NodeId, out: &mut Vec<u8>) {
+        let node = self.node(id);
+        self.names.append(node.name, node.name_len, out);
+    }
+
     /// Writes the path from below the root to the node, without a leading slash.
     pub fn relative(&self, id: NodeId, out: &mut Vec<u8>) {
         out.clear();

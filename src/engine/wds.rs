@@ -1,56 +1,168 @@
 //! From a watch descriptor to the nodes it serves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::tree::{Flags, NONE, NodeId, Tree};
 
-/// Slots that stay together, because wds are given out in order.
-const LINE: usize = 16;
+/// wds that stay together: they are given out in order, so most leaves are full.
+const LEAF: usize = 32;
+/// In the place of a node: the kernel has the watch still, but nobody wants it.
+const BURIED: NodeId = NONE - 1;
+/// Places in a new table of leaves.
+const FIRST: usize = 16;
 
-/// The table. A slot has the first node of a wd; the others are in a side table.
-#[derive(Default)]
+/// The table: in leaves, found by open addressing. A wd has its first node there; the others are
+/// in a side table.
 pub struct Wds {
-    slots: Vec<NodeId>,
+    // The upper half has the number of the leaf and one, the lower its place; 0: free.
+    table: Vec<u64>,
+    // How far a hash is shifted to the right, for the size of the table.
+    shift: u32,
+    leaves: Vec<[NodeId; LEAF]>,
+    // How many of a leaf are in use.
+    filled: Vec<u8>,
+    // Leaves not in use.
+    free: Vec<u32>,
     used: usize,
+    buried: usize,
     others: HashMap<i32, Vec<NodeId>>,
-    zombies: HashSet<i32>,
+}
+
+impl Default for Wds {
+    fn default() -> Self {
+        Self {
+            table: vec![0; FIRST],
+            shift: u64::BITS - FIRST.trailing_zeros(),
+            leaves: Vec::new(),
+            filled: Vec::new(),
+            free: Vec::new(),
+            used: 0,
+            buried: 0,
+            others: HashMap::new(),
+        }
+    }
+}
+
+fn parts(wd: i32) -> (u64, usize) {
+    let wd = wd.cast_unsigned() as usize;
+    ((wd / LEAF) as u64 + 1, wd % LEAF)
 }
 
 impl Wds {
-    fn home(&self, wd: i32) -> usize {
-        let wd = wd.cast_unsigned() as usize;
-        let line = (wd / LINE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-        (line.wrapping_mul(LINE) + wd % LINE) & (self.slots.len() - 1)
+    #[expect(clippy::cast_possible_truncation, reason = "the shift leaves as many bits as needed")]
+    fn home(&self, number: u64) -> usize {
+        (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
 
-    fn find(&self, tree: &Tree, wd: i32) -> Result<usize, usize> {
-        let mask = self.slots.len() - 1;
-        let mut at = self.home(wd);
+    /// The place of a leaf in the table.
+    #[inline]
+    fn find(&self, number: u64) -> Result<usize, usize> {
+        let mask = self.table.len() - 1;
+        let mut at = self.home(number);
         loop {
-            let id = self.slots[at];
-            if id == NONE {
-                return Err(at);
-            }
-            if tree.node(id).wd == wd {
+            let slot = self.table[at];
+            if slot >> 32 == number {
                 return Ok(at);
+            }
+            if slot == 0 {
+                return Err(at);
             }
             at = (at + 1) & mask;
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is wanted")]
+    fn leaf(&self, at: usize) -> usize {
+        self.table[at] as u32 as usize
+    }
+
+    /// What is in the place of a wd; `NONE`: nothing.
+    #[inline]
+    fn slot(&self, wd: i32) -> NodeId {
+        let (number, at) = parts(wd);
+        match self.find(number) {
+            Ok(place) => self.leaves[self.leaf(place)][at],
+            Err(_) => NONE,
+        }
+    }
+
+    /// Puts something into the place of a wd.
+    fn put(&mut self, wd: i32, id: NodeId) {
+        let (number, at) = parts(wd);
+        let place = match self.find(number) {
+            Ok(place) => place,
+            Err(_) if id == NONE => return,
+            Err(_) => self.add_leaf(number),
+        };
+        let leaf = self.leaf(place);
+        let old = std::mem::replace(&mut self.leaves[leaf][at], id);
+        self.used += usize::from(id < BURIED);
+        self.used -= usize::from(old < BURIED);
+        self.buried += usize::from(id == BURIED);
+        self.buried -= usize::from(old == BURIED);
+        self.filled[leaf] += u8::from(id != NONE);
+        self.filled[leaf] -= u8::from(old != NONE);
+        if self.filled[leaf] == 0 {
+            self.free.push(u32::try_from(leaf).unwrap_or(NONE));
+            self.remove_leaf(place);
+        }
+    }
+
+    fn add_leaf(&mut self, number: u64) -> usize {
+        let count = self.leaves.len() - self.free.len();
+        if (count + 1) * 2 > self.table.len() {
+            self.resize(self.table.len() * 2);
+        }
+        let leaf = self.free.pop().unwrap_or_else(|| {
+            self.leaves.push([NONE; LEAF]);
+            self.filled.push(0);
+            // 2^31 wds are 2^26 leaves.
+            u32::try_from(self.leaves.len() - 1).unwrap_or(NONE)
+        });
+        let (Ok(place) | Err(place)) = self.find(number);
+        self.table[place] = number << 32 | u64::from(leaf);
+        place
+    }
+
+    fn resize(&mut self, size: usize) {
+        let old = std::mem::replace(&mut self.table, vec![0; size]);
+        self.shift = u64::BITS - size.trailing_zeros();
+        for slot in old.into_iter().filter(|&slot| slot != 0) {
+            let (Ok(place) | Err(place)) = self.find(slot >> 32);
+            self.table[place] = slot;
+        }
+    }
+
+    fn remove_leaf(&mut self, place: usize) {
+        let mask = self.table.len() - 1;
+        // Close the gap: move back what a search would no longer reach.
+        let (mut gap, mut at) = (place, place);
+        loop {
+            at = (at + 1) & mask;
+            let other = self.table[at];
+            if other == 0 {
+                break;
+            }
+            let home = self.home(other >> 32);
+            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
+                self.table[gap] = other;
+                gap = at;
+            }
+        }
+        self.table[gap] = 0;
+    }
+
     /// The first node of a wd.
     #[inline]
-    pub fn get(&self, tree: &Tree, wd: i32) -> Option<NodeId> {
-        if self.slots.is_empty() || wd <= 0 {
-            return None;
-        }
-        self.find(tree, wd).ok().map(|at| self.slots[at])
+    pub fn get(&self, wd: i32) -> Option<NodeId> {
+        let id = self.slot(wd);
+        (id < BURIED).then_some(id)
     }
 
     /// All nodes of a wd.
     pub fn all(&self, tree: &Tree, wd: i32, out: &mut Vec<NodeId>) {
         out.clear();
-        if let Some(first) = self.get(tree, wd) {
+        if let Some(first) = self.get(wd) {
             out.push(first);
             if tree.has(first, Flags::ALIASED) {
                 out.extend(self.others.get(&wd).into_iter().flatten());
@@ -60,106 +172,79 @@ impl Wds {
 
     /// Gives a node its wd.
     pub fn add(&mut self, tree: &mut Tree, wd: i32, id: NodeId) {
-        self.zombies.remove(&wd);
-        if (self.used + 1) * 8 > self.slots.len() * 7 {
-            self.grow(tree);
-        }
-        match self.find(tree, wd) {
-            Ok(at) => {
-                tree.set(self.slots[at], Flags::ALIASED);
+        match self.get(wd) {
+            Some(first) => {
+                tree.set(first, Flags::ALIASED);
                 tree.set(id, Flags::ALIASED);
                 self.others.entry(wd).or_default().push(id);
             }
-            Err(at) => {
-                self.slots[at] = id;
-                self.used += 1;
-            }
+            None => self.put(wd, id),
         }
         tree.node_mut(id).wd = wd;
-    }
-
-    fn grow(&mut self, tree: &Tree) {
-        let size = (self.slots.len() * 2).max(64);
-        let old = std::mem::replace(&mut self.slots, vec![NONE; size]);
-        for id in old.into_iter().filter(|&id| id != NONE) {
-            if let Err(at) = self.find(tree, tree.node(id).wd) {
-                self.slots[at] = id;
-            }
-        }
     }
 
     /// Takes the wd from a node. True if that was its last one: nobody is interested any more.
     pub fn remove(&mut self, tree: &mut Tree, id: NodeId) -> bool {
         let wd = tree.node(id).wd;
-        let Ok(at) = self.find(tree, wd) else {
+        let Some(first) = self.get(wd) else {
             return false;
         };
+        tree.node_mut(id).wd = 0;
+        if !tree.has(first, Flags::ALIASED) {
+            self.put(wd, NONE);
+            return true;
+        }
         if let Some(others) = self.others.get_mut(&wd) {
-            if self.slots[at] == id {
-                if let Some(next) = others.pop() {
-                    self.slots[at] = next;
-                }
+            let mut left = first;
+            if first == id {
+                left = others.pop().unwrap_or(NONE);
             } else {
                 others.retain(|&other| other != id);
             }
             if others.is_empty() {
                 self.others.remove(&wd);
-                tree.clear(self.slots[at], Flags::ALIASED);
+                tree.clear(left, Flags::ALIASED);
             }
-            tree.clear(id, Flags::ALIASED);
-            tree.node_mut(id).wd = 0;
-            return false;
+            self.put(wd, left);
         }
-        let mask = self.slots.len() - 1;
-        let mut gap = at;
-        let mut at = at;
-        loop {
-            at = (at + 1) & mask;
-            let other = self.slots[at];
-            if other == NONE {
-                break;
-            }
-            let home = self.home(tree.node(other).wd);
-            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
-                self.slots[gap] = other;
-                gap = at;
-            }
-        }
-        self.slots[gap] = NONE;
-        self.used -= 1;
-        tree.node_mut(id).wd = 0;
-        true
+        tree.clear(id, Flags::ALIASED);
+        false
     }
 
     /// The directory of a wd was deleted: the kernel drops the watch when nobody has it open any
     /// more, and says so with `IN_IGNORED`.
     pub fn bury(&mut self, wd: i32) {
-        self.zombies.insert(wd);
+        if self.get(wd).is_none() {
+            self.put(wd, BURIED);
+        }
     }
 
     /// `IN_IGNORED` of a wd without a node.
     pub fn forget(&mut self, wd: i32) {
-        self.zombies.remove(&wd);
+        if self.slot(wd) == BURIED {
+            self.put(wd, NONE);
+        }
     }
 
     /// Kernel watches in use.
     pub fn len(&self) -> usize {
-        self.used + self.zombies.len()
+        self.used + self.buried
     }
 
     /// Gives back memory that many more watches have left behind.
     pub fn shrink_if_empty(&mut self) {
-        if self.used == 0 && self.slots.len() > 1024 {
-            self.slots = Vec::new();
-            self.zombies.shrink_to_fit();
+        if self.len() == 0 && self.leaves.len() > 64 {
+            *self = Self::default();
         }
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.slots.capacity() * size_of::<NodeId>()
+        self.table.capacity() * size_of::<u64>()
+            + self.leaves.capacity() * size_of::<[NodeId; LEAF]>()
+            + self.filled.capacity()
+            + self.free.capacity() * size_of::<u32>()
             + self.others.capacity() * 48
-            + self.zombies.capacity() * 8
     }
 }
 
@@ -183,15 +268,78 @@ mod tests {
         wds.all(&tree, 7, &mut all);
         assert_eq!(all, [ids[0].1, twin]);
         assert!(!wds.remove(&mut tree, ids[0].1));
-        assert_eq!(wds.get(&tree, 7), Some(twin));
+        assert_eq!(wds.get(7), Some(twin));
         assert!(!tree.has(twin, Flags::ALIASED));
         assert!(wds.remove(&mut tree, twin));
         for &(wd, id) in ids.iter().skip(1).step_by(2) {
-            assert_eq!(wds.get(&tree, wd * 7), Some(id));
+            assert_eq!(wds.get(wd * 7), Some(id));
             assert!(wds.remove(&mut tree, id));
         }
         for (at, &(wd, id)) in ids.iter().enumerate().skip(1) {
-            assert_eq!(wds.get(&tree, wd * 7), (at % 2 == 0).then_some(id));
+            assert_eq!(wds.get(wd * 7), (at % 2 == 0).then_some(id));
         }
+    }
+
+    #[test]
+    fn three_nodes_of_a_wd_go_in_any_order() {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut tree = Tree::default();
+            let mut wds = Wds::default();
+            let ids = [0, 1, 2].map(|number| tree.add_root(number, Flags::DIR));
+            for id in ids {
+                wds.add(&mut tree, 5, id);
+            }
+            assert_eq!(wds.len(), 1);
+            assert!(!wds.remove(&mut tree, ids[order[0]]));
+            assert!(!wds.remove(&mut tree, ids[order[1]]));
+            assert_eq!(wds.get(5), Some(ids[order[2]]));
+            assert!(ids.iter().all(|&id| !tree.has(id, Flags::ALIASED)));
+            assert!(wds.remove(&mut tree, ids[order[2]]));
+            assert_eq!((wds.get(5), wds.len()), (None, 0));
+        }
+    }
+
+    #[test]
+    fn leaves_come_and_go() {
+        let mut tree = Tree::default();
+        let mut wds = Wds::default();
+        let ids: Vec<_> = (0..300).map(|number| tree.add_root(number, Flags::DIR)).collect();
+        // Far apart, and the numbers of a queue that never gives one out again.
+        for round in 0..20 {
+            let wd = |at: usize| i32::try_from(round * 2_000_000 + at * 1111 + 1).unwrap();
+            for (at, &id) in ids.iter().enumerate() {
+                wds.add(&mut tree, wd(at), id);
+            }
+            for (at, &id) in ids.iter().enumerate() {
+                assert_eq!(wds.get(wd(at)), Some(id));
+                assert_eq!(wds.get(wd(at) + 1), None);
+            }
+            for (at, &id) in ids.iter().enumerate() {
+                assert!(wds.remove(&mut tree, id));
+                if at % 3 == 0 {
+                    wds.bury(wd(at));
+                    assert_eq!(wds.get(wd(at)), None);
+                }
+            }
+            assert_eq!(wds.len(), 100);
+            for at in 0..ids.len() {
+                wds.forget(wd(at));
+            }
+            assert_eq!(wds.len(), 0);
+            assert!(wds.leaves.len() <= 300);
+        }
+    }
+
+    #[test]
+    fn a_buried_wd_comes_back() {
+        let mut tree = Tree::default();
+        let mut wds = Wds::default();
+        let id = tree.add_root(0, Flags::DIR);
+        wds.bury(3);
+        assert_eq!(wds.len(), 1);
+        wds.add(&mut tree, 3, id);
+        assert_eq!((wds.get(3), wds.len()), (Some(id), 1));
+        wds.forget(3);
+        assert_eq!(wds.get(3), Some(id));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::mirror::{Mirror, Told};
 use super::{Ino, Replay};
-use crate::engine::{Batch, Engine, Limits, Request, WatchFlags};
+use crate::engine::{Batch, Engine, Limits, Paths, Request, WatchFlags};
 
 /// Turns that anything may take.
 const TURNS: usize = 100_000;
@@ -68,21 +68,23 @@ impl Scene {
         self.batch.clear();
         let turned = self.engine.turn(&mut self.batch);
         let worked = turned.map_err(|errno| format!("turn: {errno:?}"))?;
-        let arena = self.batch.arena();
+        let mut paths = Paths::default();
         let mut all = Vec::new();
-        for out in self.batch.events() {
+        for out in (0..).map_while(|at| self.batch.get(at)) {
             if !self.watches.contains_key(&out.watch) {
                 continue;
             }
-            let old = &arena[out.old..out.old + out.old_len];
+            let extra = self.batch.extra(out);
+            let old = self.batch.old_path(extra);
+            let (path, name) = paths.compose(&self.batch, out);
             let told = Told {
                 watch: out.watch,
                 mask: out.mask,
                 cookie: out.cookie,
                 flags: out.flags,
-                error: out.error,
-                path: arena[out.path..out.path + out.path_len].to_vec(),
-                name: out.name,
+                error: extra.error,
+                path: path[..path.len() - 1].to_vec(),
+                name,
                 old: (!old.is_empty()).then(|| old.to_vec()),
                 last: out.last,
             };
