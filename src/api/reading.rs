@@ -132,15 +132,14 @@ impl Watcher {
             }
             let text: *const c_char = text.as_ptr().cast();
             let named = name < path.len();
-            let extra = batch.extra(out);
-            let old = batch.old_path(extra);
+            let (error, old) = batch.extra(out);
             let event = inotify_watcher_event {
                 size: size_of::<inotify_watcher_event>(),
                 watch: out.watch,
                 mask: out.mask,
                 cookie: out.cookie,
                 flags: out.flags,
-                error: extra.error,
+                error,
                 path: text,
                 path_len: path.len(),
                 name: if named { text.wrapping_add(name) } else { ptr::null() },
@@ -155,8 +154,8 @@ impl Watcher {
             unsafe { (entry.user.callback)(handle, &raw const event, entry.user.data) };
             count += 1;
             // Closed, the log may be gone with the rest of the program's things.
-            if extra.error != 0 && !self.is_closed() {
-                self.log_trouble(path, extra.error);
+            if error != 0 && !self.is_closed() {
+                self.log_trouble(path, error);
             }
             if out.last {
                 entry.alive.store(false, Ordering::Release);

@@ -1,6 +1,6 @@
 //! One kernel event after the other: what it does to the tree, and what is told of it.
 
-use super::input::Raw;
+use super::input::{Input, Raw};
 use super::mask::{DIRENT, MOVE};
 use super::names::Name;
 use super::tell::Aim;
@@ -64,11 +64,13 @@ impl<W: World> Engine<W> {
         }
         let long = if self.held.is_empty() { MOVE } else { DIRENT };
         let room = self.limits.max_events.saturating_sub(batch.len());
-        let (mut at, mut count) = (self.input.position(), 0);
+        // Nothing below uses it, and so it can be borrowed from.
+        let mut input = std::mem::replace(&mut self.input, Input::none());
+        let (mut at, mut count) = (input.position(), 0);
         let mut last = NONE;
         let mut aim = Aim::default();
         while count < room {
-            let Some(raw) = self.input.event(at) else { break };
+            let Some((raw, field)) = input.event_and_field(at) else { break };
             let Some(node) = self.wds.get(raw.wd) else { break };
             let far = raw.name_len == 0
                 || raw.mask & long != 0
@@ -84,14 +86,15 @@ impl<W: World> Engine<W> {
             }
             if raw.mask & aim.mask != 0 {
                 let head = Head { watch: aim.watch, mask: raw.mask, cookie: raw.cookie, flags: 0 };
-                batch.push_entry(head, self.input.field(&raw), raw.name_len);
+                batch.push_entry(head, field, raw.name_len);
                 if aim.once {
                     self.fired(batch, self.near.watch);
                     break;
                 }
             }
         }
-        self.input.advance(at);
+        input.advance(at);
+        self.input = input;
         self.counters.kernel_events += count as u64;
         self.stale |= count > 0;
         count > 0

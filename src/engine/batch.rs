@@ -38,10 +38,9 @@ pub struct Out {
 const _: () = assert!(size_of::<Out>() == 40, "a turn writes and reads thousands");
 
 /// What few events have.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Extra {
-    /// errno value or 0.
-    pub error: i32,
+#[derive(Clone, Copy)]
+struct Extra {
+    error: i32,
     old: u32,
     old_len: u32,
 }
@@ -109,7 +108,7 @@ impl Batch {
 
     /// Appends an event about an entry of that directory. `field` has the name, of this length,
     /// and may have more behind it.
-    #[inline]
+    #[inline(always)]
     pub fn push_entry(&mut self, head: Head, field: &[u8], len: usize) {
         let (name, len) = (self.arena.len(), len.min(NAME_MAX));
         match field.first_chunk::<PIECE>() {
@@ -133,7 +132,7 @@ impl Batch {
         self.push(head, (place(start), place(name)), start + name, path.len() - name);
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, head: Head, (dir, dir_len): (u32, u32), name: usize, name_len: usize) {
         let Head { watch, mask, cookie, flags } = head;
         #[expect(clippy::cast_possible_truncation, reason = "a name has 255 bytes at the most")]
@@ -174,16 +173,15 @@ impl Batch {
         }
     }
 
-    /// What few events have of this one.
+    /// What few events have: an errno value, and an old path, NUL-terminated where it stands;
+    /// empty: there is none.
     #[inline]
-    pub fn extra(&self, out: &Out) -> Extra {
-        if out.extra == 0 { Extra::default() } else { self.extras[out.extra as usize - 1] }
-    }
-
-    /// The old path, NUL-terminated there; empty: there is none.
-    pub fn old_path(&self, extra: Extra) -> &[u8] {
-        let start = extra.old as usize;
-        &self.arena[start..start + extra.old_len as usize]
+    pub fn extra(&self, out: &Out) -> (i32, &[u8]) {
+        if out.extra == 0 {
+            return (0, &[]);
+        }
+        let Extra { error, old, old_len } = self.extras[out.extra as usize - 1];
+        (error, &self.arena[old as usize..(old + old_len) as usize])
     }
 }
 
@@ -217,11 +215,11 @@ impl Paths {
             self.buffer.extend_from_slice(&batch.arena[dir..dir + dir_len]);
             self.buffer.resize(dir_len + NAME_MAX + 1 + PIECE, 0);
         }
-        let to = &mut self.buffer[dir_len..];
-        let from = &batch.arena[name..];
-        match (to.first_chunk_mut::<PIECE>(), from.first_chunk::<PIECE>()) {
-            (Some(to), Some(from)) if len < PIECE => *to = *from,
-            _ => to[..=len].copy_from_slice(&from[..=len]),
+        if len < PIECE {
+            let piece = &batch.arena[name..name + PIECE];
+            self.buffer[dir_len..dir_len + PIECE].copy_from_slice(piece);
+        } else {
+            self.buffer[dir_len..=dir_len + len].copy_from_slice(&batch.arena[name..=name + len]);
         }
         (&self.buffer[..=dir_len + len], dir_len)
     }
@@ -268,9 +266,8 @@ mod tests {
             expected.push((b"/b/c/three".to_vec(), 5));
             expected.push((b"/a/four".to_vec(), 3));
             assert_eq!(paths(&batch), expected);
-            let extra = batch.extra(batch.get(5).unwrap());
-            assert_eq!((extra.error, batch.old_path(extra)), (5, &b"/old"[..]));
-            assert_eq!(batch.extra(batch.get(6).unwrap()).error, 0);
+            assert_eq!(batch.extra(batch.get(5).unwrap()), (5, &b"/old"[..]));
+            assert_eq!(batch.extra(batch.get(6).unwrap()), (0, &b""[..]));
             batch.clear();
         }
     }

@@ -22,19 +22,19 @@ pub struct Raw {
     pub name_len: usize,
 }
 
-/// Bytes before the first NUL, many at a time.
+/// Bytes before the first NUL, eight at a time.
 #[inline]
 fn until_nul(field: &[u8]) -> usize {
-    const ONES: u128 = u128::MAX / 0xff;
+    const ONES: u64 = u64::MAX / 0xff;
     let (mut at, mut rest) = (0, field);
-    while let Some((chunk, more)) = rest.split_first_chunk::<16>() {
-        let word = u128::from_le_bytes(*chunk);
+    while let Some((chunk, more)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
         // The lowest bit that is set belongs to the first byte that is 0.
         let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
         if zero != 0 {
             return at + (zero.trailing_zeros() / 8) as usize;
         }
-        (at, rest) = (at + 16, more);
+        (at, rest) = (at + 8, more);
     }
     at + rest.iter().position(|&b| b == 0).unwrap_or(rest.len())
 }
@@ -51,6 +51,11 @@ impl Input {
     /// Reads `read_size` bytes at a time.
     pub fn new(read_size: usize) -> Self {
         Self { bytes: vec![0; read_size], at: 0, end: 0, read_size }
+    }
+
+    /// The place of a buffer that is in use elsewhere.
+    pub fn none() -> Self {
+        Self { bytes: Vec::new(), at: 0, end: 0, read_size: 0 }
     }
 
     /// Nothing left to use.
@@ -110,20 +115,27 @@ impl Input {
     /// the rest of the buffer is no use).
     #[inline]
     pub fn event(&self, at: usize) -> Option<Raw> {
+        self.event_and_field(at).map(|(event, _)| event)
+    }
+
+    /// The same with the field that its name is in, which may have more behind it.
+    #[inline]
+    pub fn event_and_field(&self, at: usize) -> Option<(Raw, &[u8])> {
         let bytes = self.bytes.get(at..self.end)?;
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
         let word =
             |i: usize| -> [u8; 4] { [header[i], header[i + 1], header[i + 2], header[i + 3]] };
         let len = u32::from_ne_bytes(word(12)) as usize;
-        let name_len = until_nul(rest.get(..len)?);
-        Some(Raw {
+        let field = rest.get(..len)?;
+        let raw = Raw {
             wd: i32::from_ne_bytes(word(0)),
             mask: u32::from_ne_bytes(word(4)),
             cookie: u32::from_ne_bytes(word(8)),
             at,
             next: at + HEADER + len,
-            name_len,
-        })
+            name_len: until_nul(field),
+        };
+        Some((raw, field))
     }
 
     /// The name of an event.
@@ -131,12 +143,6 @@ impl Input {
     pub fn name(&self, event: &Raw) -> &[u8] {
         let start = event.at + HEADER;
         self.bytes.get(start..start + event.name_len).unwrap_or(&[])
-    }
-
-    /// The same with what is behind it, up to the next event.
-    #[inline]
-    pub fn field(&self, event: &Raw) -> &[u8] {
-        self.bytes.get(event.at + HEADER..event.next).unwrap_or(&[])
     }
 
     /// The events from a position on, without using them.
@@ -195,7 +201,7 @@ mod tests {
                 let input = filled(&raw(1, 2, 3, &name, pad));
                 let event = input.event(0).unwrap();
                 assert_eq!(input.name(&event), name);
-                assert_eq!(input.field(&event).len(), len + pad);
+                assert_eq!(input.event_and_field(0).unwrap().1.len(), len + pad);
             }
         }
         let input = filled(&raw(1, 2, 3, b"a\0b\x01\0\0\0\0\0\0\0\0\0\0\0\0", 0));

@@ -74,15 +74,14 @@ impl Scene {
             if !self.watches.contains_key(&out.watch) {
                 continue;
             }
-            let extra = self.batch.extra(out);
-            let old = self.batch.old_path(extra);
+            let (error, old) = self.batch.extra(out);
             let (path, name) = paths.compose(&self.batch, out);
             let told = Told {
                 watch: out.watch,
                 mask: out.mask,
                 cookie: out.cookie,
                 flags: out.flags,
-                error: extra.error,
+                error,
                 path: path[..path.len() - 1].to_vec(),
                 name,
                 old: (!old.is_empty()).then(|| old.to_vec()),
