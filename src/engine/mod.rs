@@ -8,6 +8,7 @@ mod claim;
 mod control;
 mod entries;
 mod figures;
+mod index;
 mod input;
 mod mask;
 mod moves;

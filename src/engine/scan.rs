@@ -31,6 +31,11 @@ pub(super) struct Listing<D> {
     pub(super) tag: u32,
     dir: D,
     more: bool,
+    /// As long as this is how many children were ever added, the directory has none but what the
+    /// first getdents64(2) told.
+    fresh: Option<u64>,
+    /// There was a first.
+    continued: bool,
 }
 
 impl<W: World> Engine<W> {
@@ -190,7 +195,8 @@ impl<W: World> Engine<W> {
         self.tree.set(node, Flags::LISTING);
         self.count_task(tag, true);
         self.list_buffer.clear();
-        self.listing = Some(Listing { node, tag, dir, more: true });
+        let fresh = (self.tree.node(node).first == NONE).then(|| self.tree.added());
+        self.listing = Some(Listing { node, tag, dir, more: true, fresh, continued: false });
     }
 
     /// A directory that is being listed goes.
@@ -222,11 +228,16 @@ impl<W: World> Engine<W> {
                         None => self.world.kind_of(&listing.dir, name.get()),
                     };
                     if let Ok(kind) = kind {
-                        self.found(number, node, &listing, name.get(), kind, left);
+                        self.found(number, node, &mut listing, name.get(), kind, left);
                     }
                 }
                 None => match self.world.list(&listing.dir, &mut buffer) {
-                    Ok(more) => listing.more = more,
+                    Ok(more) => {
+                        listing.more = more;
+                        if std::mem::replace(&mut listing.continued, true) {
+                            listing.fresh = None;
+                        }
+                    }
                     Err(errno) => {
                         listing.more = false;
                         // ENOENT: the directory was removed while it was listed, which is its end.
@@ -258,7 +269,7 @@ impl<W: World> Engine<W> {
         &mut self,
         number: u32,
         parent: NodeId,
-        listing: &Listing<W::Dir>,
+        listing: &mut Listing<W::Dir>,
         name: &[u8],
         kind: Kind,
         left: &mut usize,
@@ -269,7 +280,8 @@ impl<W: World> Engine<W> {
         if !descend && !noting {
             return;
         }
-        if self.tree.child(parent, name).is_some() {
+        let fresh = listing.fresh == Some(self.tree.added());
+        if !fresh && self.tree.child(parent, name).is_some() {
             // The queue has spoken of it already, or an earlier listing has it.
             return;
         }
@@ -281,6 +293,9 @@ impl<W: World> Engine<W> {
             }
         }
         let node = self.tree.add(parent, name, flags);
+        if fresh {
+            listing.fresh = Some(self.tree.added());
+        }
         if !descend {
             return;
         }

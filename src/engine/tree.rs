@@ -1,16 +1,23 @@
 //! The nodes of all watched trees: parent, name, wd. A rename is one relink; a path is composed
 //! when it is told.
 
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 
 use bitflags::bitflags;
 
+use super::index::Index;
 use super::names::Names;
 
 /// Index of a node.
 pub type NodeId = u32;
 /// No node.
 pub const NONE: NodeId = NodeId::MAX;
+
+/// In the place of a node's name: its children are in the index.
+const INDEXED: u32 = 1 << 31;
+/// Most children that are looked through for a name.
+const FEW: usize = 16;
 
 bitflags! {
     /// What is known of a node.
@@ -77,7 +84,8 @@ pub struct Node {
     pub first: NodeId,
     next: NodeId,
     prev: NodeId,
-    name: u32,
+    // Its place, or the number of the watch of a root; and a bit. Names of 8 GB have room.
+    name: Cell<u32>,
     /// Watch descriptor, 0 if not watched.
     pub wd: i32,
     /// See there.
@@ -85,14 +93,27 @@ pub struct Node {
     name_len: u8,
 }
 
-/// All nodes, with an index by (parent, name).
+impl Node {
+    #[inline]
+    fn place(&self) -> u32 {
+        self.name.get() & !INDEXED
+    }
+
+    fn is_indexed(&self) -> bool {
+        self.name.get() & INDEXED != 0
+    }
+}
+
+/// All nodes. The children of a directory are looked through for a name as long as they are few;
+/// when they are not, and a name is asked for, they go into an index by (parent, name).
 pub struct Tree {
     nodes: Vec<Node>,
     names: Names,
     free: NodeId,
     live: usize,
-    slots: Vec<NodeId>,
-    used: usize,
+    added: u64,
+    // Filled on demand, when something is searched for.
+    index: RefCell<Index>,
     seed: u64,
 }
 
@@ -105,8 +126,8 @@ impl Default for Tree {
             names: Names::default(),
             free: NONE,
             live: 0,
-            slots: Vec::new(),
-            used: 0,
+            added: 0,
+            index: RefCell::default(),
             seed,
         }
     }
@@ -163,7 +184,7 @@ impl Tree {
     pub fn memory(&self) -> usize {
         self.nodes.capacity() * size_of::<Node>()
             + self.names.memory()
-            + self.slots.capacity() * size_of::<NodeId>()
+            + self.index.borrow().memory()
     }
 
     /// Its name; empty for a root.
@@ -173,13 +194,19 @@ impl Tree {
         if node.flags.contains(Flags::ROOT) {
             return &[];
         }
-        self.names.get(node.name, node.name_len)
+        self.names.get(node.place(), node.name_len)
     }
 
     /// For a root: the number of its watch.
     #[inline]
     pub fn root_number(&self, id: NodeId) -> u32 {
-        self.node(id).name
+        self.node(id).place()
+    }
+
+    /// How many children were ever added.
+    #[inline]
+    pub fn added(&self) -> u64 {
+        self.added
     }
 
     /// The next sibling.
@@ -222,7 +249,7 @@ impl Tree {
             first: NONE,
             next: NONE,
             prev: NONE,
-            name: number,
+            name: Cell::new(number),
             wd: 0,
             flags: flags | Flags::ROOT,
             name_len: 0,
@@ -232,12 +259,13 @@ impl Tree {
     /// A child; there must be none of this name yet.
     pub fn add(&mut self, parent: NodeId, name: &[u8], flags: Flags) -> NodeId {
         let (place, name_len) = self.names.add(name);
+        self.added += 1;
         let id = self.fresh(Node {
             parent: NONE,
             first: NONE,
             next: NONE,
             prev: NONE,
-            name: place,
+            name: Cell::new(place),
             wd: 0,
             flags,
             name_len,
@@ -256,15 +284,25 @@ impl Tree {
         node.prev = NONE;
         node.next = first;
         self.node_mut(parent).first = id;
-        self.index(id);
+        if self.node(parent).is_indexed() {
+            let hash = self.hash_of(id);
+            self.index.get_mut().add(hash, id);
+        }
     }
 
     /// Takes a node, with all below it, out of the tree.
     pub fn detach(&mut self, id: NodeId) {
-        self.unindex(id);
         let Node { parent, next, prev, .. } = *self.node(id);
+        if self.node(parent).is_indexed() {
+            let hash = self.hash_of(id);
+            self.index.get_mut().remove(hash, id);
+        }
         if prev == NONE {
-            self.node_mut(parent).first = next;
+            let above = self.node_mut(parent);
+            above.first = next;
+            if next == NONE {
+                above.name.set(above.place());
+            }
         } else {
             self.node_mut(prev).next = next;
         }
@@ -277,13 +315,15 @@ impl Tree {
 
     /// Puts a node that was taken out into a directory, under a name.
     pub fn attach(&mut self, id: NodeId, parent: NodeId, name: &[u8]) {
-        let Node { name: place, name_len, .. } = *self.node(id);
-        if self.names.get(place, name_len) != name {
-            self.names.remove(place, name_len);
-            let (place, name_len) = self.names.add(name);
+        let (place, len) = (self.node(id).place(), self.node(id).name_len);
+        if self.names.get(place, len) != name {
+            self.names.remove(place, len);
+            let (place, len) = self.names.add(name);
             let node = self.node_mut(id);
-            (node.name, node.name_len) = (place, name_len);
+            node.name.set(place | (node.name.get() & INDEXED));
+            node.name_len = len;
         }
+        self.added += 1;
         self.link(id, parent);
     }
 
@@ -292,7 +332,7 @@ impl Tree {
     pub fn free(&mut self, id: NodeId) {
         let node = self.node(id);
         if !node.flags.contains(Flags::ROOT) {
-            let (place, len) = (node.name, node.name_len);
+            let (place, len) = (node.place(), node.name_len);
             self.names.remove(place, len);
         }
         self.live -= 1;
@@ -322,7 +362,7 @@ impl Tree {
         self.free = id;
     }
 
-    fn hash(&self, parent: NodeId, name: &[u8]) -> usize {
+    fn hash(&self, parent: NodeId, name: &[u8]) -> u64 {
         let mut state = fold(self.seed ^ u64::from(parent), 0x9e37_79b9_7f4a_7c15);
         let mut chunks = name.chunks_exact(8);
         for chunk in &mut chunks {
@@ -334,83 +374,47 @@ impl Tree {
         let mut word = [0; 8];
         word[..rest.len()].copy_from_slice(rest);
         state ^= (name.len() as u64) << 56;
-        let all = fold(state ^ u64::from_ne_bytes(word), self.seed ^ 0xe703_7ed1_a0b4_28db);
-        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-        let hash = all as usize;
-        hash
+        fold(state ^ u64::from_ne_bytes(word), self.seed ^ 0xe703_7ed1_a0b4_28db)
     }
 
-    fn hash_of(&self, id: NodeId) -> usize {
+    fn hash_of(&self, id: NodeId) -> u64 {
         self.hash(self.node(id).parent, self.name(id))
-    }
-
-    fn index(&mut self, id: NodeId) {
-        if (self.used + 1) * 8 > self.slots.len() * 7 {
-            self.grow();
-        }
-        let mask = self.slots.len() - 1;
-        let mut at = self.hash_of(id) & mask;
-        while self.slots[at] != NONE {
-            at = (at + 1) & mask;
-        }
-        self.slots[at] = id;
-        self.used += 1;
-    }
-
-    fn grow(&mut self) {
-        let size = (self.slots.len() * 2).max(16);
-        let old = std::mem::replace(&mut self.slots, vec![NONE; size]);
-        let mask = size - 1;
-        for id in old.into_iter().filter(|&id| id != NONE) {
-            let mut at = self.hash_of(id) & mask;
-            while self.slots[at] != NONE {
-                at = (at + 1) & mask;
-            }
-            self.slots[at] = id;
-        }
-    }
-
-    fn unindex(&mut self, id: NodeId) {
-        let mask = self.slots.len() - 1;
-        let mut at = self.hash_of(id) & mask;
-        while self.slots[at] != id {
-            at = (at + 1) & mask;
-        }
-        self.used -= 1;
-        // Close the gap: move back what a search would no longer reach.
-        let mut gap = at;
-        loop {
-            at = (at + 1) & mask;
-            let other = self.slots[at];
-            if other == NONE {
-                break;
-            }
-            let home = self.hash_of(other) & mask;
-            if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
-                self.slots[gap] = other;
-                gap = at;
-            }
-        }
-        self.slots[gap] = NONE;
     }
 
     /// The child of this name.
     pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
-        if self.slots.is_empty() {
-            return None;
-        }
-        let mask = self.slots.len() - 1;
-        let mut at = self.hash(parent, name) & mask;
-        loop {
-            let id = self.slots[at];
-            if id == NONE {
+        if !self.node(parent).is_indexed() {
+            let mut at = self.node(parent).first;
+            for _ in 0..FEW {
+                if at == NONE {
+                    return None;
+                }
+                let node = self.node(at);
+                if usize::from(node.name_len) == name.len() && self.name(at) == name {
+                    return Some(at);
+                }
+                at = node.next;
+            }
+            if at == NONE {
                 return None;
             }
-            if self.node(id).parent == parent && self.name(id) == name {
-                return Some(id);
-            }
-            at = (at + 1) & mask;
+            self.index_children(parent);
         }
+        let is = |id| self.node(id).parent == parent && self.name(id) == name;
+        self.index.borrow().find(self.hash(parent, name), is)
+    }
+
+    /// Nobody adds many without asking for the names of all: no more than one getdents64(2) told.
+    #[cold]
+    fn index_children(&self, parent: NodeId) {
+        let mut index = self.index.borrow_mut();
+        let mut at = self.node(parent).first;
+        while at != NONE {
+            index.add(self.hash_of(at), at);
+            at = self.node(at).next;
+        }
+        let name = &self.node(parent).name;
+        name.set(name.get() | INDEXED);
     }
 
     /// Gives back memory that a much larger tree has left behind.
@@ -434,7 +438,7 @@ impl Tree {
             let node = self.node(at);
             if node.parent == NONE {
                 let root = node.flags & (Flags::ROOT | Flags::EXCLUDED) == Flags::ROOT;
-                return root.then_some(node.name);
+                return root.then(|| node.place());
             }
             way.push(at);
             at = node.parent;
@@ -445,7 +449,7 @@ impl Tree {
     #[inline]
     pub fn append_name(&self, id: NodeId, out: &mut Vec<u8>) {
         let node = self.node(id);
-        self.names.append(node.name, node.name_len, out);
+        self.names.append(node.place(), node.name_len, out);
     }
 
     /// Writes the path from below the root to the node, without a leading slash.
@@ -497,13 +501,15 @@ mod tests {
     }
 
     #[test]
-    fn the_index_survives_many_changes() {
+    fn names_are_found_after_many_changes() {
         let mut tree = Tree::default();
         let root = tree.add_root(0, Flags::DIR);
         let name = |i: u32| format!("name{i}").into_bytes();
         let mut ids: Vec<_> =
             (0..2000).map(|i| Some(tree.add(root, &name(i), Flags::DIR))).collect();
+        assert_eq!(tree.index.borrow().memory(), 0);
         for i in (0..2000).step_by(3) {
+            assert_eq!(tree.child(root, &name(i)), ids[i as usize]);
             let id = ids[i as usize].take().unwrap();
             tree.detach(id);
             tree.free(id);
@@ -512,6 +518,24 @@ mod tests {
             assert_eq!(tree.child(root, &name(i)), ids[i as usize]);
         }
         assert_eq!(tree.len(), 1 + ids.iter().flatten().count());
+        // A directory that has moved keeps what is in it, and an empty one forgets the index.
+        let other = tree.add(root, b"other", Flags::DIR);
+        let below = ids[1].unwrap();
+        for i in 0..40 {
+            tree.add(below, &name(i), Flags::DIR);
+        }
+        assert!(tree.child(below, b"name39").is_some());
+        tree.detach(below);
+        tree.attach(below, other, b"another name");
+        assert_eq!(tree.child(root, b"name1"), None);
+        for i in 0..40 {
+            let child = tree.child(below, &name(i)).unwrap();
+            tree.detach(child);
+            tree.free(child);
+            assert_eq!(tree.child(below, &name(i)), None);
+        }
+        assert!(!tree.node(below).is_indexed());
+        assert_eq!(tree.name(below), b"another name");
     }
 
     #[test]
