@@ -9,7 +9,8 @@ use super::abi::inotify_watcher_event;
 use super::flow::Reading;
 use super::report::{Outcome, failure};
 use super::watcher::{Entry, Watcher};
-use crate::engine::{Batch, Engine, Failure, Paths};
+use crate::engine::{Batch, Engine, Paths, READ};
+use crate::sys::Errno;
 
 /// What only the thread that reads touches: events on their way, and how far they are delivered.
 #[derive(Default)]
@@ -36,7 +37,7 @@ impl Watcher {
     /// Turns until the barrier has come out.
     pub fn sync(&self) -> Outcome<c_int> {
         self.as_reader(|reader| {
-            self.engine(Engine::begin_sync)?;
+            self.engine(Engine::begin_sync)??;
             loop {
                 if self.flow.held() {
                     return Err(failure(libc::EAGAIN, "paused"));
@@ -62,7 +63,7 @@ impl Watcher {
     }
 
     fn turn(&self, reader: &mut Reader) -> Outcome<c_int> {
-        let mut worked = Ok(true);
+        let mut worked: Outcome<bool> = Ok(true);
         if reader.delivered() {
             reader.batch.clear();
             reader.paths.clear();
@@ -81,11 +82,16 @@ impl Watcher {
         if reader.root_gone && reader.delivered() && self.lose_on_delete {
             self.mark_end(0);
         }
-        if let Err(errno) = worked {
-            // It will not read again.
-            self.mark_end(errno.0);
-            return Err(Failure { errno, step: "read", path: Vec::new() });
-        }
+        let worked = match worked {
+            Ok(worked) => worked,
+            Err(failure) => {
+                if failure.step == READ && !passes(failure.errno) {
+                    // It will not read again.
+                    self.mark_end(failure.errno.0);
+                }
+                return Err(failure);
+            }
+        };
         self.usable()?;
         // One kernel event can be several of ours: what is over the bound comes with the next call.
         let left = !reader.delivered();
@@ -103,7 +109,7 @@ impl Watcher {
             drop(gone);
         }
         let delivered = c_int::try_from(delivered).unwrap_or(c_int::MAX);
-        Ok(if worked == Ok(true) || left { delivered.max(1) } else { delivered })
+        Ok(if worked || left { delivered.max(1) } else { delivered })
     }
 
     /// Calls the callbacks, as many as one call may. No lock is held while one runs.
@@ -193,6 +199,14 @@ impl Watcher {
                 && path.strip_prefix(&prefix[..]).is_some_and(|rest| rest.first() == Some(&b'/'))
         })
     }
+}
+
+/// A want of memory or the like, which may be over the next time.
+fn passes(errno: Errno) -> bool {
+    matches!(
+        errno.0,
+        libc::ENOMEM | libc::ENOBUFS | libc::ENOSPC | libc::EMFILE | libc::ENFILE | libc::EINTR
+    )
 }
 
 fn is(flag: &AtomicBool) -> bool {

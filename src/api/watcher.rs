@@ -77,8 +77,7 @@ impl Watcher {
     /// A watcher without watches.
     pub fn new(options: Options) -> Outcome<Arc<Self>> {
         let Options { limits, lose_on_delete, reactor, ending, log } = options;
-        let kernel =
-            Kernel::new().map_err(|(errno, step)| Failure { errno, step, path: Vec::new() })?;
+        let kernel = Kernel::new()?;
         Ok(Arc::new(Self {
             handle: AtomicPtr::new(ptr::null_mut()),
             process: process::generation(),
@@ -170,7 +169,7 @@ impl Watcher {
                 return Err(at(Errno(libc::EEXIST), "watch"));
             }
             // The watch keeps the release function that it was made with.
-            self.engine(|engine| engine.change_watch(id, mask, flags))?;
+            self.engine(|engine| engine.change_watch(id, mask, flags))??;
             return Ok(id);
         }
         // Without it the tree can be scanned now, but what comes later cannot be reached.
@@ -272,8 +271,21 @@ impl Watcher {
             });
             let Some(thread) = thread else {
                 // No thread to be had: on this one, then.
-                while !step(&mut None).0 {}
-                return true;
+                let mut next = 0;
+                loop {
+                    let (done, directories) = step(&mut None);
+                    if done {
+                        return true;
+                    }
+                    if let Some(progress) = &mut progress
+                        && directories >= next
+                    {
+                        next = directories + FIGURES;
+                        if !progress(directories) {
+                            return false;
+                        }
+                    }
+                }
             };
             let mut go_on = true;
             if let Some(progress) = &mut progress {

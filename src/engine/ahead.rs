@@ -11,6 +11,7 @@ use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
 use super::{Engine, Exchange, Recheck};
+use crate::sys::Errno;
 
 use libc::{
     IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
@@ -20,6 +21,9 @@ use libc::{IN_MOVED_TO, IN_Q_OVERFLOW};
 /// How often the queue is asked again when the directory whose lock would be waited for cannot be
 /// reached.
 const PATIENCE: u32 = 2000;
+
+/// Most bytes that are read for one look.
+const READ_ALL: usize = 1 << 24;
 
 /// How often a look is repeated that the queue has overtaken.
 const LOOKS: u32 = 16;
@@ -64,6 +68,11 @@ impl<W: World> Engine<W> {
             }
             match self.fill() {
                 Ok(got) if got > 0 => continue,
+                Err(_) if patience > 0 => {
+                    // What is queued is not lost, and the next read may bring it.
+                    patience -= 1;
+                    continue;
+                }
                 Err(_) => return None,
                 Ok(_) => {}
             }
@@ -86,8 +95,7 @@ impl<W: World> Engine<W> {
             return false;
         };
         let (_, dir) = &self.open[at];
-        self.world.settle(dir);
-        true
+        self.world.settle(dir)
     }
 
     /// Where a directory goes that was taken away: its MOVED_TO, or none if it left what is
@@ -343,10 +351,13 @@ impl<W: World> Engine<W> {
             there = match self.open_dir(to) {
                 Ok(at) => {
                     let (_, dir) = &self.open[at];
-                    let there = self.world.kind_of(dir, name).is_ok();
+                    let there = match self.world.kind_of(dir, name) {
+                        Ok(_) => Some(true),
+                        Err(Errno(libc::ENOENT)) => Some(false),
+                        Err(_) => None,
+                    };
                     // What the look has seen must have been queued, too.
-                    self.world.settle(dir);
-                    Some(there)
+                    if self.world.settle(dir) { there } else { None }
                 }
                 Err(_) => None,
             };
@@ -364,7 +375,7 @@ impl<W: World> Engine<W> {
 
     /// All that is queued now.
     fn read_all(&mut self) {
-        let mut left = self.world.queued();
+        let mut left = self.world.queued().min(READ_ALL);
         while left > 0 {
             match self.fill() {
                 Ok(got) if got > 0 => left = left.saturating_sub(got),

@@ -20,7 +20,7 @@ impl<W: World> Engine<W> {
     /// Uses up the buffer, until the batch is full or a window must be told first.
     pub(super) fn process(&mut self, batch: &mut Batch) -> bool {
         let mut worked = false;
-        let pokes = self.world.poke_wds();
+        let mut pokes = self.world.poke_wds();
         while !self.full(batch) && self.settling.is_none() {
             if self.hurry(batch) {
                 worked = true;
@@ -47,6 +47,7 @@ impl<W: World> Engine<W> {
                 self.counters.kernel_events += 1;
                 if raw.mask & IN_Q_OVERFLOW != 0 {
                     self.overflow();
+                    pokes = self.world.poke_wds();
                 } else if raw.mask & IN_IGNORED != 0 {
                     self.wds.forget(raw.wd);
                 }

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::mask::EVENTS;
+use super::scan::gone;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
@@ -100,9 +101,9 @@ impl<W: World> Engine<W> {
             let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
             match self.world.open(&path, nofollow) {
                 Ok(dir) => {
+                    watch.identity = Some(self.world.identity(&dir).map_err(fail("fstat"))?);
                     let mask = watch.root_mask() | IN_EXCL_UNLINK | IN_MASK_ADD;
                     let wd = self.world.add(&dir, b".", mask).map_err(fail("inotify_add_watch"))?;
-                    watch.identity = self.world.identity(&dir).ok();
                     return Ok((Some(dir), wd));
                 }
                 // Only EMIT_EXISTING: a file has nothing to emit but is no error.
@@ -158,17 +159,29 @@ impl<W: World> Engine<W> {
         if self.has_work() {
             self.wake();
         }
+        if let Err(mut failure) = self.poke_again() {
+            if let Some(watch) = self.watch_mut(start.number) {
+                failure.path = watch.path.clone();
+            }
+            // What waits for the queue to catch up would wait for ever.
+            self.end_watch(start.number);
+            while self.doom(4096) {}
+            self.purge();
+            return Err(failure);
+        }
         Ok(())
     }
 
-    /// Changes mask and flags of a watch, in the kernel too.
-    pub fn change_watch(&mut self, id: i64, mask: u32, flags: WatchFlags) {
+    /// Changes mask and flags of a watch, in the kernel too. If that fails at the root it is as it
+    /// was; what fails below is told as an event.
+    pub fn change_watch(&mut self, id: i64, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
         let Some(&number) = self.by_id.get(&id) else {
-            return;
+            return Ok(());
         };
         let Some(watch) = self.watch_mut(number) else {
-            return;
+            return Ok(());
         };
+        let (old, spelled) = (watch.mask, watch.path.clone());
         let new = if mask & IN_MASK_ADD != 0 { mask | (watch.mask & EVENTS) } else { mask };
         let before = (watch.root_mask(), watch.inner_mask(), watch.flags);
         watch.mask = new;
@@ -177,7 +190,16 @@ impl<W: World> Engine<W> {
         let (root, path) = (watch.root, watch.absolute.clone());
         if before.0 != after.0 {
             let mask = after.0 | (new & IN_DONT_FOLLOW);
-            self.remask(root, |engine, bits| engine.world.add_path(&path, mask | bits));
+            let add = |engine: &mut Self, bits| engine.world.add_path(&path, mask | bits);
+            // It may have been replaced, which the queue will tell.
+            if let Err(errno) = self.remask(root, add)
+                && errno != Errno(libc::ESTALE)
+            {
+                if let Some(watch) = self.watch_mut(number) {
+                    (watch.mask, watch.flags) = (old, before.2);
+                }
+                return Err(Failure { errno, step: "inotify_add_watch", path: spelled });
+            }
         }
         if !after.2.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD) {
             while self.tree.node(root).first != NONE {
@@ -187,7 +209,7 @@ impl<W: World> Engine<W> {
         }
         let deeper = after.2.difference(before.2).contains(WatchFlags::RECURSIVE);
         if before.1 != after.1 {
-            self.remask_below(root, after.1);
+            self.remask_below(number, root, after.1);
         }
         if deeper {
             if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
@@ -205,22 +227,29 @@ impl<W: World> Engine<W> {
         if self.has_work() {
             self.wake();
         }
+        self.poke_again()
     }
 
-    fn remask_below(&mut self, dir: NodeId, mask: u32) {
+    fn remask_below(&mut self, number: u32, dir: NodeId, mask: u32) {
         let mut stack = vec![dir];
         while let Some(dir) = stack.pop() {
             let mut child = self.tree.node(dir).first;
             while child != NONE {
                 if self.tree.node(child).wd != 0 {
                     stack.push(child);
-                    if let Ok(at) = self.open_dir(dir) {
+                    let done = self.open_dir(dir).and_then(|at| {
                         let name = self.tree.name(child).to_vec();
                         self.remask(child, |engine, bits| {
                             let (_, dir) = &engine.open[at];
                             let mask = mask | bits | IN_ONLYDIR | IN_DONT_FOLLOW;
                             engine.world.add(dir, &name, mask)
-                        });
+                        })
+                    });
+                    match done {
+                        Ok(()) => {}
+                        // It has been moved: once the queue has said where, it is asked for there.
+                        Err(errno) if gone(errno) => self.narrowed.push(child),
+                        Err(errno) => self.uncover(number, child, errno, "inotify_add_watch"),
                     }
                 }
                 child = self.tree.next(child);
@@ -231,18 +260,22 @@ impl<W: World> Engine<W> {
 
     /// Asks the kernel for other events: adds first, which shows that the wd is the right one, and
     /// then, if nobody shares it, narrows.
-    fn remask(&mut self, node: NodeId, mut add: impl FnMut(&mut Self, u32) -> Result<i32, Errno>) {
+    fn remask(
+        &mut self,
+        node: NodeId,
+        mut add: impl FnMut(&mut Self, u32) -> Result<i32, Errno>,
+    ) -> Result<(), Errno> {
         let wd = self.tree.node(node).wd;
-        match add(self, IN_MASK_ADD) {
-            Ok(is) if is == wd => {
-                if !self.tree.has(node, Flags::ALIASED) {
-                    // Cannot fail where the same call has just succeeded; wider is no harm.
-                    let _ = add(self, 0);
-                }
-            }
-            Ok(other) => self.refuse(other),
-            Err(_) => {}
+        let is = add(self, IN_MASK_ADD)?;
+        if is != wd {
+            self.refuse(is);
+            return Err(Errno(libc::ESTALE));
         }
+        if !self.tree.has(node, Flags::ALIASED) {
+            // If it fails now, wider is no harm.
+            let _ = add(self, 0);
+        }
+        Ok(())
     }
 
     /// Ends a watch; its kernel watches go by and by, see `doom`.

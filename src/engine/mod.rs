@@ -45,6 +45,9 @@ use tree::{NONE, NodeId, Tree};
 use watches::Watch;
 use wds::Wds;
 
+/// The step whose failure a watcher may not survive.
+pub const READ: &str = "read";
+
 /// How much one turn may do.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -97,6 +100,8 @@ pub struct Engine<W: World> {
     rechecks: Vec<Recheck>,
     // wds that fewer watches share than before.
     wide: Vec<i32>,
+    // Directories whose watch has less than is wanted, and that could not be reached.
+    narrowed: Vec<NodeId>,
     max_wd: i32,
     young_from: i32,
     stale: bool,
@@ -107,6 +112,8 @@ pub struct Engine<W: World> {
     settling: Option<Settling>,
     issued: u64,
     seen: u64,
+    // Why a poke could not be made that is due.
+    unpoked: Option<Errno>,
     tag: u32,
     sync: Option<(u64, Option<u32>)>,
 
@@ -181,6 +188,7 @@ impl<W: World> Engine<W> {
             uncovered: HashMap::new(),
             rechecks: Vec::new(),
             wide: Vec::new(),
+            narrowed: Vec::new(),
             max_wd: 0,
             young_from: 1,
             stale: false,
@@ -189,6 +197,7 @@ impl<W: World> Engine<W> {
             settling: None,
             issued: 0,
             seen: 0,
+            unpoked: None,
             tag: 0,
             sync: None,
             doomed: Vec::new(),
@@ -202,10 +211,11 @@ impl<W: World> Engine<W> {
     }
 
     /// A bounded amount of work; events go to `batch`. True if work was done or is left.
-    pub fn turn(&mut self, batch: &mut Batch) -> Result<bool, Errno> {
+    pub fn turn(&mut self, batch: &mut Batch) -> Result<bool, Failure> {
         let mut worked = self.finish(batch);
         if self.input.is_empty() && !self.full(batch) {
-            worked |= self.fill()? > 0;
+            let failed = |errno| Failure { errno, step: READ, path: Vec::new() };
+            worked |= self.fill().map_err(failed)? > 0;
         }
         worked |= self.process(batch);
         if self.input.is_empty() && !self.full(batch) {
@@ -219,6 +229,7 @@ impl<W: World> Engine<W> {
         if left {
             self.wake();
         }
+        self.poke_again()?;
         if !self.input.is_empty() || left {
             return Ok(true);
         }
@@ -287,20 +298,41 @@ impl<W: World> Engine<W> {
 
     /// Makes the descriptor readable, if nothing else does.
     pub fn wake(&mut self) {
-        if self.world.queued() == 0 {
+        if self.perhaps_empty() {
             self.poke();
         }
     }
 
-    /// Queues an event of our own; returns its number.
+    /// There may be nothing in the queue.
+    fn perhaps_empty(&mut self) -> bool {
+        matches!(self.world.queued(), 0 | usize::MAX)
+    }
+
+    /// Queues an event of our own; returns its number. If that fails it is due, and the number is
+    /// that of the next one that is made.
     fn poke(&mut self) -> u64 {
         let which = usize::from(self.issued % 2 == 1);
-        // fchmod(2) of a memory file of our own cannot fail; and a poke that is lost because the
-        // queue is full leaves an overflow in its place.
-        if self.world.poke(which).is_ok() {
-            self.issued += 1;
+        // A poke that is lost because the queue is full leaves an overflow in its place.
+        match self.world.poke(which) {
+            Ok(()) => {
+                self.issued += 1;
+                self.unpoked = None;
+                self.issued
+            }
+            Err(errno) => {
+                self.unpoked = Some(errno);
+                self.issued + 1
+            }
         }
-        self.issued
+    }
+
+    /// Makes the poke that is due, if there is one.
+    pub(super) fn poke_again(&mut self) -> Result<(), Failure> {
+        if self.unpoked.is_some() {
+            self.poke();
+        }
+        let failed = |errno| Err(Failure { errno, step: "fchmod", path: Vec::new() });
+        self.unpoked.map_or(Ok(()), failed)
     }
 
     fn watch(&self, number: u32) -> Option<&Watch> {
@@ -342,9 +374,10 @@ impl<W: World> Engine<W> {
     }
 
     /// Puts the barrier into the queue.
-    pub fn begin_sync(&mut self) {
+    pub fn begin_sync(&mut self) -> Result<(), Failure> {
         let seq = self.poke();
         self.sync = Some((seq, None));
+        self.poke_again()
     }
 
     /// The barrier has come out, and what it was to wait for is done.

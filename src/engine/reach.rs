@@ -26,10 +26,11 @@ impl<W: World> Engine<W> {
         let mut failure = Errno(libc::ESTALE);
         for path in [path, spelled] {
             match self.world.open(&path, nofollow) {
-                Ok(dir) if identity.is_some() && self.world.identity(&dir).ok() == identity => {
-                    return Ok(dir);
-                }
-                Ok(_) => failure = Errno(libc::ESTALE),
+                Ok(dir) => match self.world.identity(&dir) {
+                    Ok(is) if identity == Some(is) => return Ok(dir),
+                    Ok(_) => failure = Errno(libc::ESTALE),
+                    Err(errno) => failure = errno,
+                },
                 Err(errno) => failure = errno,
             }
         }

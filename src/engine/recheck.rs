@@ -2,11 +2,11 @@
 
 use super::input::Raw;
 use super::mask::SYNTHETIC;
-use super::scan::ROUNDS;
+use super::scan::{ROUNDS, gone};
 use super::tree::{Flags, NodeId};
 use super::world::World;
 use super::{Batch, Engine, Exchange};
-use crate::sys::Kind;
+use crate::sys::{Errno, Kind};
 
 use libc::{IN_CREATE, IN_ISDIR, IN_MOVED_TO};
 
@@ -93,11 +93,17 @@ impl<W: World> Engine<W> {
             if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
                 continue;
             }
-            match self.open_dir(dir) {
-                Ok(at) => {
-                    let (_, open) = &self.open[at];
-                    let kind = self.world.kind_of(open, name);
-                    let (Ok(kind), None) = (kind, self.tree.child(dir, name)) else {
+            let looked = self.open_dir(dir).and_then(|at| {
+                let (_, open) = &self.open[at];
+                match self.world.kind_of(open, name) {
+                    Ok(kind) => Ok(Some(kind)),
+                    Err(Errno(libc::ENOENT)) => Ok(None),
+                    Err(errno) => Err(errno),
+                }
+            });
+            match looked {
+                Ok(kind) => {
+                    let (Some(kind), None) = (kind, self.tree.child(dir, name)) else {
                         continue;
                     };
                     if kind == Kind::Directory {
@@ -109,16 +115,18 @@ impl<W: World> Engine<W> {
                     }
                     self.push_window(dir, self.tag);
                 }
-                Err(_) => {
+                Err(errno) => {
                     asked.tries += 1;
                     if asked.tries < ROUNDS {
                         self.rechecks.push(asked);
-                        if self.input.is_empty() && self.world.queued() == 0 {
+                        if self.input.is_empty() && self.perhaps_empty() {
                             // So that it is tried again.
                             self.stale = true;
                             self.world.give_way();
                             self.wake();
                         }
+                    } else if let (false, Some(number)) = (gone(errno), self.watch_of(dir)) {
+                        self.uncover(number, dir, errno, "fstatat");
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! What is let go: nodes, wds, the kernel's watches.
 
 use super::Engine;
+use super::scan::gone;
 use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 
@@ -67,6 +68,23 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// Asks for what could not be asked for where a directory was thought to be.
+    pub(super) fn widen(&mut self) {
+        for node in std::mem::take(&mut self.narrowed) {
+            let Some(number) = self.watch_of(node) else { continue };
+            let mask = self.wanted(number, node);
+            let asked = self.open_dir(node).and_then(|at| {
+                let (_, dir) = &self.open[at];
+                self.world.add(dir, b".", mask)
+            });
+            match asked {
+                Ok(_) => {}
+                Err(errno) if gone(errno) => self.narrowed.push(node),
+                Err(errno) => self.uncover(number, node, errno, "inotify_add_watch"),
+            }
+        }
+    }
+
     /// The same by way of one node. What cannot be reached stays wide, which costs, but tells
     /// nobody more than was asked for.
     pub(super) fn narrow_at(&mut self, node: NodeId, mask: u32) -> bool {
@@ -100,6 +118,7 @@ impl<W: World> Engine<W> {
         self.release_wd(node);
         self.uncovered.remove(&node);
         self.open.retain(|&(open, _)| open != node);
+        self.narrowed.retain(|&narrowed| narrowed != node);
         self.rechecks.retain(|asked| asked.dir != node);
         self.forget_near();
         if self.tree.has(node, Flags::ROOT) {

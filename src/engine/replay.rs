@@ -128,13 +128,12 @@ impl World for Replay {
         self.poke_wds
     }
 
-    fn renew_pokes(&mut self) -> Result<(), Errno> {
+    fn renew_pokes(&mut self) {
         self.before(Call::Queue, 0);
         for wd in self.poke_wds {
             self.disk.unmark(wd);
         }
         self.watch_pokes();
-        Ok(())
     }
 
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
@@ -208,9 +207,10 @@ impl World for Replay {
         Ok(more)
     }
 
-    fn settle(&mut self, dir: &Handle) {
+    fn settle(&mut self, dir: &Handle) -> bool {
         self.before(Call::Settle, dir.ino);
         self.disk.wait_for(dir.ino);
+        true
     }
 
     fn links_of(&mut self, dir: &Handle, name: &[u8]) -> Result<u64, Errno> {

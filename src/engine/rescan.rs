@@ -8,9 +8,8 @@ impl<W: World> Engine<W> {
     pub(super) fn overflow(&mut self) {
         self.counters.overflows += 1;
         // Pokes may be lost, too: whatever waits for one need not wait any longer.
-        if self.world.renew_pokes().is_ok() {
-            self.seen = self.issued;
-        }
+        self.world.renew_pokes();
+        self.seen = self.issued;
         for number in 0..self.watches.len() {
             let Some(watch) = &self.watches[number] else {
                 continue;

@@ -25,6 +25,19 @@ pub(super) struct Task {
     rounds: u16,
 }
 
+/// Why a directory could not be watched or listed.
+struct Trouble {
+    errno: Errno,
+    step: &'static str,
+    /// It was its parent that could not be reached.
+    reach: bool,
+}
+
+/// What is meant is not there, or not what it was.
+pub(super) fn gone(errno: Errno) -> bool {
+    matches!(errno.0, libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE | libc::EXDEV)
+}
+
 /// A directory that is being listed.
 pub(super) struct Listing<D> {
     pub(super) node: NodeId,
@@ -60,6 +73,7 @@ impl<W: World> Engine<W> {
             self.stale = false;
             self.young_from = self.max_wd.saturating_add(1);
             self.retry_blocked();
+            self.widen();
             self.recheck();
         }
         let idle = self.tasks.is_empty() && self.listing.is_none();
@@ -146,19 +160,20 @@ impl<W: World> Engine<W> {
             Ok(()) => {
                 self.uncovered.remove(&node);
             }
-            Err(errno) => self.scan_failed(number, task, errno),
+            Err(trouble) => self.scan_failed(number, task, trouble),
         }
     }
 
     /// Watches a node, if it is not, and begins to list it, if it must be.
-    fn scan_node(&mut self, number: u32, node: NodeId, tag: u32) -> Result<(), (Errno, bool)> {
-        let reach = |errno| (errno, true);
-        let own = |errno| (errno, false);
+    fn scan_node(&mut self, number: u32, node: NodeId, tag: u32) -> Result<(), Trouble> {
+        let reach = |errno| Trouble { errno, step: "open", reach: true };
+        let own = |step| move |errno| Trouble { errno, step, reach: false };
+        let (open, add) = (own("open"), own("inotify_add_watch"));
         let wanted = self.wanted(number, node);
         let dir = if self.tree.node(node).parent == NONE {
-            let at = self.open_dir(node).map_err(own)?;
+            let at = self.open_dir(node).map_err(open)?;
             let (_, root) = &self.open[at];
-            self.world.open_below(root, b".").map_err(own)?
+            self.world.open_below(root, b".").map_err(open)?
         } else {
             let parent = self.tree.node(node).parent;
             let at = self.open_dir(parent).map_err(reach)?;
@@ -166,27 +181,27 @@ impl<W: World> Engine<W> {
             let unwatched = self.tree.node(node).wd == 0;
             if unwatched
                 && !self.tree.has(node, Flags::NOTING)
-                && !self.claim_by_name(number, at, node, tag).map_err(own)?
+                && !self.claim_by_name(number, at, node, tag).map_err(add)?
             {
                 return Ok(());
             }
             let (_, parent) = &self.open[at];
-            self.world.open_below(parent, name.get()).map_err(own)?
+            self.world.open_below(parent, name.get()).map_err(open)?
         };
-        let wd = self.world.add(&dir, b".", wanted).map_err(own)?;
+        let wd = self.world.add(&dir, b".", wanted).map_err(add)?;
         if self.tree.node(node).wd == 0 {
             self.adopt(number, node, wd);
         } else if self.tree.node(node).wd != wd {
             // Another directory has taken the name; the queue will tell where this one went.
             self.refuse(wd);
-            return Err((Errno(libc::ESTALE), true));
+            return Err(reach(Errno(libc::ESTALE)));
         }
         if self.tree.has(node, Flags::UNLISTED) {
             self.push_window(node, tag);
             return Ok(());
         }
         // Opened after it is watched: some file systems (btrfs) list what was there at the opening.
-        let dir = self.world.open_to_list(&dir, b".").map_err(own)?;
+        let dir = self.world.open_to_list(&dir, b".").map_err(open)?;
         self.begin_listing(node, tag, dir);
         Ok(())
     }
@@ -227,8 +242,11 @@ impl<W: World> Engine<W> {
                         Some(kind) => Ok(kind),
                         None => self.world.kind_of(&listing.dir, name.get()),
                     };
-                    if let Ok(kind) = kind {
-                        self.found(number, node, &mut listing, name.get(), kind, left);
+                    match kind {
+                        Ok(kind) => self.found(number, node, &mut listing, name.get(), kind, left),
+                        // It has gone since it was listed, which the queue tells.
+                        Err(Errno(libc::ENOENT)) => {}
+                        Err(errno) => self.uncover(number, node, errno, "fstatat"),
                     }
                 }
                 None => match self.world.list(&listing.dir, &mut buffer) {
@@ -318,7 +336,8 @@ impl<W: World> Engine<W> {
             }
             Err(errno) => {
                 let task = Task { node, tag: listing.tag, tries: 0, rounds: 0 };
-                self.scan_failed(number, task, (errno, false));
+                let trouble = Trouble { errno, step: "inotify_add_watch", reach: false };
+                self.scan_failed(number, task, trouble);
             }
         }
     }
@@ -345,18 +364,15 @@ impl<W: World> Engine<W> {
         watch.flags.contains(WatchFlags::AUTO_ADD) && noting && !root
     }
 
-    /// A directory could not be watched or listed. `reach`: it was its parent that could not be
-    /// reached.
-    fn scan_failed(&mut self, number: u32, mut task: Task, (errno, reach): (Errno, bool)) {
+    /// A directory could not be watched or listed.
+    fn scan_failed(&mut self, number: u32, mut task: Task, trouble: Trouble) {
+        let Trouble { errno, step, reach } = trouble;
         let node = task.node;
-        let gone = matches!(
-            errno.0,
-            libc::ENOENT | libc::ENOTDIR | libc::ELOOP | libc::ESTALE | libc::EXDEV
-        );
+        let gone = gone(errno);
         let watched = self.tree.node(node).wd != 0;
         if gone && (reach || watched) && self.tree.node(node).parent != NONE {
             // A directory above has moved; the queue will say where, unless it has said all.
-            let quiet = self.input.is_empty() && self.world.queued() == 0;
+            let quiet = self.input.is_empty() && self.perhaps_empty();
             if quiet {
                 task.tries += 1;
                 self.world.give_way();
@@ -378,7 +394,7 @@ impl<W: World> Engine<W> {
             // The entry itself is gone, or no directory any more: the queue will tell.
             return;
         }
-        self.uncover(number, node, errno, "inotify_add_watch");
+        self.uncover(number, node, errno, step);
     }
 
     /// Remembers, and tells once, that a directory is not watched.

@@ -1,5 +1,6 @@
 //! What the engine asks of the kernel. Tests put a replayed trace in its place.
 
+use super::watches::Failure;
 use crate::sys::{Dir, Errno, Inotify, Kind, ListBuffer, OwnCwd, Poker};
 
 /// The kernel, or a trace.
@@ -9,14 +10,14 @@ pub trait World {
 
     /// read(2) of the queue; 0: empty.
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno>;
-    /// Bytes in the queue.
+    /// Bytes in the queue. More than there can be if the kernel does not say.
     fn queued(&mut self) -> usize;
     /// Queues the event of one of the two poke files.
     fn poke(&mut self, which: usize) -> Result<(), Errno>;
     /// wds of the poke files.
     fn poke_wds(&self) -> [i32; 2];
     /// New wds for the poke files.
-    fn renew_pokes(&mut self) -> Result<(), Errno>;
+    fn renew_pokes(&mut self);
     /// inotify_add_watch(2) by path.
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno>;
     /// The same by name in an open directory; "." is the directory itself.
@@ -33,8 +34,8 @@ pub trait World {
     fn identity(&mut self, dir: &Self::Dir) -> Result<(u64, u64), Errno>;
     /// Reads on in a directory; false at its end.
     fn list(&mut self, dir: &Self::Dir, buffer: &mut ListBuffer) -> Result<bool, Errno>;
-    /// Waits for operations under way on the directory's entries.
-    fn settle(&mut self, dir: &Self::Dir);
+    /// Waits for operations under way on the directory's entries. False if that was not possible.
+    fn settle(&mut self, dir: &Self::Dir) -> bool;
     /// Number of hard links of an entry; 1 where subdirectories are not counted.
     fn links_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<u64, Errno>;
     /// What an entry is.
@@ -47,6 +48,8 @@ pub trait World {
 pub struct Kernel {
     inotify: Inotify,
     poker: Poker,
+    // wds that are not wanted any more and that the kernel would not remove.
+    unremoved: Vec<i32>,
     // Devices, and whether they count subdirectories as links.
     counting: Vec<(u64, bool)>,
     /// Set while a thread of the library's own runs the engine.
@@ -55,16 +58,37 @@ pub struct Kernel {
 
 impl Kernel {
     /// A new inotify instance with its poke files.
-    pub fn new() -> Result<Self, (Errno, &'static str)> {
-        let inotify = Inotify::new().map_err(|errno| (errno, "inotify_init1"))?;
-        let poker = Poker::new(&inotify).map_err(|errno| (errno, "memfd_create"))?;
-        Ok(Self { inotify, poker, counting: Vec::new(), cwd: None })
+    pub fn new() -> Result<Self, Failure> {
+        let failed = |errno, step, path: &[u8]| Failure { errno, step, path: path.to_vec() };
+        let inotify = Inotify::new().map_err(|errno| failed(errno, "inotify_init1", b""))?;
+        let poker =
+            Poker::new(&inotify).map_err(|(errno, step, path)| failed(errno, step, path))?;
+        let unremoved = Vec::new();
+        Ok(Self { inotify, poker, unremoved, counting: Vec::new(), cwd: None })
+    }
+
+    /// A wd is in use: it is not to be removed any more.
+    fn used(&mut self, wd: Result<i32, Errno>) -> Result<i32, Errno> {
+        if !self.unremoved.is_empty() {
+            self.unremoved.retain(|&old| Ok(old) != wd);
+        }
+        wd
+    }
+
+    fn remove_rest(&mut self) {
+        let inotify = &self.inotify;
+        self.unremoved.retain(|&wd| !removed(inotify, wd));
     }
 
     /// The descriptor to poll.
     pub fn fileno(&self) -> i32 {
         self.inotify.fileno()
     }
+}
+
+/// EINVAL: the kernel has dropped it by itself, which is what was wanted.
+fn removed(inotify: &Inotify, wd: i32) -> bool {
+    matches!(inotify.remove(wd), Ok(()) | Err(Errno(libc::EINVAL)))
 }
 
 fn cpath(path: &[u8]) -> Result<std::ffi::CString, Errno> {
@@ -75,40 +99,46 @@ impl World for Kernel {
     type Dir = Dir;
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        if !self.unremoved.is_empty() {
+            self.remove_rest();
+        }
         self.inotify.read(buffer)
     }
 
     fn queued(&mut self) -> usize {
-        // FIONREAD cannot fail on this descriptor; "something" is the safe answer.
-        self.inotify.queued().unwrap_or(1)
+        self.inotify.queued().unwrap_or(usize::MAX)
     }
 
     fn poke(&mut self, which: usize) -> Result<(), Errno> {
-        self.poker.poke(which)
+        self.poker.poke(&self.inotify, which)
     }
 
     fn poke_wds(&self) -> [i32; 2] {
         self.poker.wds()
     }
 
-    fn renew_pokes(&mut self) -> Result<(), Errno> {
-        self.poker.renew(&self.inotify)
+    fn renew_pokes(&mut self) {
+        self.poker.renew(&self.inotify);
     }
 
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
-        self.inotify.add(&cpath(path)?, mask)
+        let wd = self.inotify.add(&cpath(path)?, mask);
+        self.used(wd)
     }
 
     fn add(&mut self, dir: &Dir, name: &[u8], mask: u32) -> Result<i32, Errno> {
-        match &mut self.cwd {
+        let wd = match &mut self.cwd {
             Some(cwd) => cwd.add_at(&self.inotify, dir, name, mask),
             None => self.inotify.add_at(dir, name, mask),
-        }
+        };
+        self.used(wd)
     }
 
     fn remove(&mut self, wd: i32) {
-        // EINVAL: the kernel has dropped it by itself, which is what was wanted.
-        let _ = self.inotify.remove(wd);
+        // The second time something may have changed; after that it is tried now and then.
+        if !removed(&self.inotify, wd) && !removed(&self.inotify, wd) {
+            self.unremoved.push(wd);
+        }
     }
 
     fn open(&mut self, path: &[u8], nofollow: bool) -> Result<Dir, Errno> {
@@ -131,8 +161,8 @@ impl World for Kernel {
         dir.list(buffer)
     }
 
-    fn settle(&mut self, dir: &Dir) {
-        dir.settle();
+    fn settle(&mut self, dir: &Dir) -> bool {
+        dir.settle()
     }
 
     fn links_of(&mut self, dir: &Dir, name: &[u8]) -> Result<u64, Errno> {

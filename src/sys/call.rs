@@ -15,6 +15,7 @@ pub enum Call {
     Ioctl,
     Memfd,
     Fchmod,
+    Futimens,
     Open,
     Openat2,
     Getdents,

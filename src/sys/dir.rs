@@ -198,10 +198,11 @@ impl Dir {
     /// Waits until no operation on this directory's entries is under way: looking up a name that
     /// is in no cache takes the lock that creating, removing and renaming hold until they have told
     /// of it (fs/namei.c, lookup_slow and vfs_rename).
-    pub fn settle(&self) {
+    /// False if there was no looking.
+    pub fn settle(&self) -> bool {
         let name = format!(".rinotify-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
         // That there is no such name is what makes it wait.
-        let _ = self.kind_of(name.as_bytes());
+        matches!(self.kind_of(name.as_bytes()), Ok(_) | Err(Errno(libc::ENOENT)))
     }
 
     /// Device and inode number of the directory itself.

@@ -16,6 +16,7 @@ const NAMES: [&std::ffi::CStr; CALLS] = [
     c"ioctl",
     c"memfd_create",
     c"fchmod",
+    c"futimens",
     c"openat",
     c"openat2",
     c"getdents64",

@@ -83,15 +83,22 @@ impl Inotify {
 /// inotify_merge): in turn, one poke is one event.
 pub struct Poker {
     files: [OwnedFd; 2],
+    /// 0: not watched.
     wds: [i32; 2],
+    /// Watches of before, whose events count no more; 0: none. They must go before the files are
+    /// watched anew, for as long as one stands the file keeps its wd.
+    old: [i32; 2],
 }
 
 impl Poker {
-    /// Makes and watches the files.
-    pub fn new(inotify: &Inotify) -> Result<Self, Errno> {
-        let files = [Self::file()?, Self::file()?];
-        let mut poker = Self { files, wds: [-1; 2] };
-        poker.watch(inotify)?;
+    /// Makes and watches the files. Fails with the step that did.
+    pub fn new(inotify: &Inotify) -> Result<Self, (Errno, &'static str, &'static [u8])> {
+        let file = || Self::file().map_err(|errno| (errno, "memfd_create", &b""[..]));
+        let mut poker = Self { files: [file()?, file()?], wds: [0; 2], old: [0; 2] };
+        // By this way, so it must be there; and a limit can be in the way.
+        poker
+            .watch(inotify)
+            .map_err(|errno| (errno, "inotify_add_watch", &b"/proc/self/fd"[..]))?;
         Ok(poker)
     }
 
@@ -105,27 +112,44 @@ impl Poker {
     }
 
     fn watch(&mut self, inotify: &Inotify) -> Result<(), Errno> {
-        for (file, wd) in self.files.iter().zip(&mut self.wds) {
-            let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))
-                .map_err(|_| Errno(libc::EINVAL))?;
-            *wd = inotify.add(&path, libc::IN_ATTRIB)?;
+        for which in 0..2 {
+            if self.wds[which] != 0 {
+                continue;
+            }
+            if self.old[which] != 0 {
+                match inotify.remove(self.old[which]) {
+                    // A wd that the kernel no longer knows is as good as removed.
+                    Ok(()) | Err(Errno(libc::EINVAL)) => self.old[which] = 0,
+                    Err(errno) => return Err(errno),
+                }
+            }
+            let path = format!("/proc/self/fd/{}", self.files[which].as_raw_fd());
+            let path = std::ffi::CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
+            self.wds[which] = inotify.add(&path, libc::IN_ATTRIB)?;
         }
         Ok(())
     }
 
-    /// Watches the files anew, under new wds: pokes still in the queue no longer count.
-    pub fn renew(&mut self, inotify: &Inotify) -> Result<(), Errno> {
-        for wd in self.wds {
-            // A wd that the kernel no longer knows is as good as removed.
-            let _ = inotify.remove(wd);
+    /// Watches the files anew, under new wds: pokes still in the queue no longer count. What fails
+    /// here is tried again before the next poke.
+    pub fn renew(&mut self, inotify: &Inotify) {
+        for which in 0..2 {
+            if self.wds[which] != 0 {
+                self.old[which] = std::mem::take(&mut self.wds[which]);
+            }
         }
-        self.watch(inotify)
+        let _ = self.watch(inotify);
     }
 
     /// Queues the event of file `which`.
-    pub fn poke(&self, which: usize) -> Result<(), Errno> {
+    pub fn poke(&mut self, inotify: &Inotify, which: usize) -> Result<(), Errno> {
+        self.watch(inotify)?;
+        let fd = self.files[which].as_raw_fd();
+        // Two ways to the same event, should one of them be forbidden.
         // SAFETY: no pointers.
-        call(Call::Fchmod, || unsafe { libc::fchmod(self.files[which].as_raw_fd(), 0o600) })
+        call(Call::Fchmod, || unsafe { libc::fchmod(fd, 0o600) })
+            // SAFETY: NULL is the time that it is now.
+            .or_else(|_| call(Call::Futimens, || unsafe { libc::futimens(fd, std::ptr::null()) }))
             .map(drop)
     }
 

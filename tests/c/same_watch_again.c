@@ -47,6 +47,25 @@ static void mask(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* A directory that has been moved, unheard of yet, has the new mask where it is now. */
+static void mask_below_a_rename(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    int64_t id;
+
+    make_dirs("t/a/in/side");
+    make_file("t/a/in/side/f");
+    id = watch(watcher, "t", IN_CREATE | IN_MOVE, TREE, &recorder);
+    move("t/a", "t/b");
+    CHECK_EQ(watch(watcher, "t", IN_CREATE | IN_MOVE | IN_MODIFY, TREE, &recorder), id);
+    EXPECT(watcher, &recorder, "moved_from|is_dir t/a", "moved_to|is_dir t/b <- t/a");
+    write_file("t/b/in/side/f", "x");
+    EXPECT(watcher, &recorder, "modify t/b/in/side/f");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 static void flags(void)
 {
     inotify_watcher *watcher = create();
@@ -103,6 +122,8 @@ int main(void)
     check_begin(120);
     check_case("mask");
     mask();
+    check_case("mask-below-a-rename");
+    mask_below_a_rename();
     check_case("flags");
     flags();
     check_case("ids-and-release");

@@ -138,7 +138,7 @@ impl Scene {
     /// The barrier.
     pub fn sync(&mut self) -> Result<Vec<Told>, String> {
         let mut all = Vec::new();
-        self.engine.begin_sync();
+        self.engine.begin_sync().map_err(|failure| format!("sync: {failure:?}"))?;
         for _ in 0..TURNS {
             all.extend(self.turn()?.1);
             if self.engine.sync_done() {
