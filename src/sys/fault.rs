@@ -54,6 +54,8 @@ struct Plan {
     count: u64,
     error: c_int,
     per_million: u32,
+    /// Which of the errors, one bit each.
+    among: u32,
 }
 
 struct Plans {
@@ -64,7 +66,8 @@ struct Plans {
     lists: u32,
 }
 
-const NONE: Plan = Plan { made: 0, failed: 0, from: 0, count: 0, error: 0, per_million: 0 };
+const NONE: Plan =
+    Plan { made: 0, failed: 0, from: 0, count: 0, error: 0, per_million: 0, among: 0 };
 static PLANS: Mutex<Plans> = Mutex::new(Plans {
     of: [NONE; CALLS],
     random: 0,
@@ -86,18 +89,22 @@ impl Plans {
     fn due(&mut self, which: usize) -> c_int {
         let plan = &mut self.of[which];
         plan.made += 1;
-        let (made, error, per_million) = (plan.made, plan.error, plan.per_million);
+        let (made, error, per_million, among) =
+            (plan.made, plan.error, plan.per_million, plan.among);
         if plan.from != 0 && made >= plan.from && made - plan.from < plan.count {
             return error;
         }
-        if per_million == 0 || self.error_count == 0 {
+        let among = among & ((1 << self.error_count) - 1);
+        if per_million == 0 || among == 0 {
             return 0;
         }
         let drawn = self.draw();
         if drawn % 1_000_000 >= u64::from(per_million) {
             return 0;
         }
-        self.errors[(drawn >> 32) as usize % self.error_count]
+        let skip = (drawn >> 32) as usize % among.count_ones() as usize;
+        let bit = (0..MOST_ERRORS).filter(|bit| among & (1 << bit) != 0).nth(skip);
+        bit.map_or(0, |bit| self.errors[bit])
     }
 }
 
@@ -160,12 +167,13 @@ pub extern "C" fn rinotify_fault_plan(which: u32, from: u64, count: u64, error: 
     }
 }
 
-/// Each such call fails with a probability, with one of the errors of `rinotify_fault_errors`.
+/// Each such call fails with a probability, with one of the errors of `rinotify_fault_errors`
+/// whose bit is set in `among`.
 #[unsafe(no_mangle)]
-pub extern "C" fn rinotify_fault_random(which: u32, per_million: u32) -> c_int {
+pub extern "C" fn rinotify_fault_random(which: u32, per_million: u32, among: u32) -> c_int {
     match PLANS.lock().of.get_mut(which as usize) {
         Some(plan) => {
-            plan.per_million = per_million;
+            (plan.per_million, plan.among) = (per_million, among);
             0
         }
         None => -libc::EINVAL,

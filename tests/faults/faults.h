@@ -16,8 +16,9 @@ const char *rinotify_fault_name(uint32_t call);
 void rinotify_fault_clear(void);
 /* `count` calls from the `from`th on (1: the next), counted from now, fail with `error`. */
 int rinotify_fault_plan(uint32_t call, uint64_t from, uint64_t count, int error);
-/* Each such call fails with this probability, with one of the errors given below. */
-int rinotify_fault_random(uint32_t call, uint32_t per_million);
+/* Each such call fails with this probability, with one of the errors given below whose bit (1 for
+ * the first) is set in `among`. */
+int rinotify_fault_random(uint32_t call, uint32_t per_million, uint32_t among);
 /* What random failures are drawn from (at most 16), and the seed. */
 int rinotify_fault_errors(const int *errors, size_t count, uint64_t seed);
 

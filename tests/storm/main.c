@@ -31,7 +31,7 @@ enum { OPT_SEED = 256, OPT_SEEDS, OPT_REPEAT, OPT_WRITERS, OPT_OPS, OPT_PHASES, 
        OPT_EVENTS, OPT_SCAN, OPT_LOOP, OPT_SLOW, OPT_SECOND, OPT_QUEUE, OPT_TIMEOUT, OPT_DIR,
        OPT_DUMP, OPT_SABOTAGE, OPT_SABOTAGES, OPT_WITHOUT, OPT_ONLY, OPT_NO_EXCHANGE, OPT_KEEP,
        OPT_IN_PROCESS, OPT_FAIL_FAST, OPT_QUIET, OPT_IDENTITY, OPT_ORDER, OPT_OVERFLOW,
-       OPT_ERRORS, OPT_TRACK, OPT_STOP, OPT_HELP };
+       OPT_ERRORS, OPT_TRACK, OPT_STOP, OPT_FAULTS, OPT_HELP };
 
 static const struct option long_options[] = {
     {"seed", 1, NULL, OPT_SEED},
@@ -65,6 +65,7 @@ static const struct option long_options[] = {
     {"allow-errors", 0, NULL, OPT_ERRORS},
     {"track-entries", 0, NULL, OPT_TRACK},
     {"stop-reader", 0, NULL, OPT_STOP},
+    {"faults", 0, NULL, OPT_FAULTS},
     {"help", 0, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -85,6 +86,7 @@ static void help(FILE *out)
           "  --dir DIR                where the trees are (/dev/shm, else $TMPDIR, else /tmp)\n"
           "  --queue N                set max_queued_events meanwhile (root; else left alone)\n"
           "  --allow-overflow --allow-errors --track-entries\n"
+          "  --faults                 the library's system calls fail at random meanwhile\n"
           "  --stop-reader            the reader is stopped (SIGSTOP) now and then\n"
           "  --strict-identity        what the events call the same file must be the same, even\n"
           "                           where the kernel's events do not tell\n"
@@ -196,6 +198,7 @@ static void parse(int argc, char **argv)
         case OPT_ERRORS: opt.allow_errors = true; break;
         case OPT_TRACK: opt.track_entries = true; break;
         case OPT_STOP: opt.stop_reader = true; break;
+        case OPT_FAULTS: opt.faults = true; break;
         case OPT_HELP: help(stdout); exit(0);
         default: help(stderr); exit(99);
         }
@@ -206,6 +209,8 @@ static void parse(int argc, char **argv)
     }
     if (opt.sabotage && !sabotage_known(opt.sabotage))
         die("no such sabotage: %s", opt.sabotage);
+    if (opt.faults && !faults_possible())
+        die("this storm is built with a library whose system calls do not fail on demand");
 #ifndef RINOTIFY_WATCH_TRACK_ENTRIES
     if (opt.track_entries)
         die("this library has no RINOTIFY_WATCH_TRACK_ENTRIES");
@@ -345,6 +350,11 @@ static void print_totals(void)
     printf("odd: %llu late, %llu of another type, %llu over what cannot be replaced, "
            "%llu files and %llu directories of another identity\n",
            N(late), N(odd_type), N(odd_over), N(identity_file), N(identity_dir));
+    if (opt.faults)
+        printf("faults: %llu calls refused, %llu errors told, %llu calls of the library and %llu "
+               "watches failed, %llu contradictions excused, %llu trees brought back in step\n",
+               N(faults), N(fault_errors), N(fault_calls), N(fault_watches), N(fault_excused),
+               N(fault_again));
     if (opt.sabotage)
         printf("sabotaged: %llu\n", N(sabotaged));
     if (t->overflowed)

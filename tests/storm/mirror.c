@@ -185,6 +185,12 @@ __attribute__((format(printf, 3, 4))) static void wrong(struct watch *watch, con
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    if (faults_excuse) {
+        log_note("EXCUSED [%s] %s", class, text);
+        watch->confused = true;
+        shared->totals.fault_excused++;
+        return;
+    }
     if (watch->kind != SECOND_VOLATILE) {
         fail(class, "%s", text);
         return;
@@ -368,9 +374,11 @@ void mirror_event(struct watch *watch, const inotify_watcher_event *e)
     }
     if (e->flags & RINOTIFY_EVENT_ERROR) {
         /* A root that was moved has no path any more by which something new could be opened. */
+        watch->faulted = true;
+        shared->totals.fault_errors++;
         if (watch->kind == SECOND_VOLATILE)
             watch->lost = true;
-        else if (!opt.allow_errors)
+        else if (!opt.allow_errors && !faults_excuse)
             fail("error", "%s: error %d", e->path, e->error);
         return;
     }

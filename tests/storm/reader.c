@@ -41,7 +41,9 @@ int read_once(struct run *run)
     uint64_t most = run->plan->max_events ? run->plan->max_events : DEFAULT_MAX_EVENTS;
     int result = inotify_watcher_do_read(run->watcher);
 
-    if (result < 0)
+    if (result < 0 && faults_on && inotify_watcher_fileno(run->watcher) == run->fd)
+        shared->totals.fault_calls++;
+    else if (result < 0)
         fail("do_read", "returned %d", result);
     if (run->delivered - before > most)
         fail("bounded", "one do_read made %llu callbacks, %llu were allowed",
@@ -56,7 +58,8 @@ static void drain(struct run *run)
 {
     unsigned turns = 0;
 
-    while (read_once(run) > 0 && !fail_class) {
+    for (int result = 1; (result > 0 || (result < 0 && faults_on)) && !fail_class;) {
+        result = read_once(run);
         if (++turns > ENDLESS)
             fail("endless", "do_read does not come to an end");
     }
@@ -75,7 +78,9 @@ static void sync_now(struct run *run)
 
     step = "sync";
     result = inotify_watcher_sync(run->watcher);
-    if (result != 0)
+    if (result < 0 && faults_on)
+        shared->totals.fault_calls++;
+    else if (result != 0)
         fail("sync", "returned %d", result);
 }
 
@@ -84,6 +89,8 @@ static void expect(struct run *run, const char *path, bool there, bool dir)
 {
     struct watch *watches[] = {&run->first, &run->second};
 
+    if (faults_on)
+        return;
     for (int i = 0; i < 2; i++) {
         struct watch *watch = watches[i];
         if (!watch->alive || watch->ended || (watch->overflowed && !opt.track_entries) ||
@@ -255,6 +262,7 @@ void quiesce(struct run *run, int how)
 {
     uint64_t before;
 
+    faults_end();
     step = "quiesce";
     if (how == 0)
         sync_now(run);

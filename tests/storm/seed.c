@@ -43,12 +43,20 @@ static void begin_watch(struct run *run, struct watch *watch)
     id = inotify_watcher_watch(run->watcher, watch->root, watch->mask, watch->flags,
                                reader_callback, watch);
     log_note("watch %s = %lld", watch->root, (long long)id);
+    if (watch->events)
+        fail("watch", "%s: callbacks from inside the call", watch->root);
+    if (id <= 0 && faults_on && !fail_class) {
+        /* Left nothing behind, and can be made when the faults are over. */
+        shared->totals.fault_watches++;
+        faults_end();
+        begin_watch(run, watch);
+        faults_begin(run->plan->seed, run->phase);
+        return;
+    }
     if (id <= 0) {
         fail("watch", "%s: %lld", watch->root, (long long)id);
         return;
     }
-    if (watch->events)
-        fail("watch", "%s: callbacks from inside the call", watch->root);
     watch->id = id;
     watch->alive = true;
 }
@@ -189,6 +197,37 @@ static void check_all(struct run *run)
         note_fds(run->fd);
 }
 
+/* Brings what was not covered, because something was refused, back in step. */
+void recover(struct run *run)
+{
+    struct watch *watches[] = {&run->first, &run->second};
+
+    for (int i = 0; i < 2 && !fail_class; i++) {
+        struct watch *watch = watches[i], old = *watches[i];
+
+        if (!watch->alive || watch->ended)
+            continue;
+        if (watch->confused && !watch->faulted && watch->kind != SECOND_VOLATILE)
+            fail("silent", "watch %s: nobody said that something is not covered", watch->label);
+        if (!watch->faulted)
+            continue;
+        step = "recover";
+        shared->totals.fault_again++;
+        watch->alive = false;
+        if (inotify_watcher_ignore_watch(run->watcher, watch->id) != 0)
+            fail("ignore", "the watch that is to be made again does not end");
+        if (watch->kind == SECOND_VOLATILE)
+            continue; /* nobody knows where its root is */
+        watch_start(watch, old.label, old.root, old.mask, old.flags, old.kind);
+        begin_watch(run, watch);
+        old.alive = false;
+        watch_free(&old);
+    }
+    faults_excuse = false;
+    if (!fail_class)
+        quiesce(run, 0);
+}
+
 static void storm(struct run *run, const int *commands)
 {
     const struct plan *plan = run->plan;
@@ -207,6 +246,7 @@ static void storm(struct run *run, const int *commands)
             !run->second_started && run->phase >= plan->second_from)
             watch_second(run);
         log_note("phase %d", run->phase);
+        faults_begin(plan->seed, run->phase);
         run->done_count = 0;
         for (int i = 0; i < plan->writers; i++) {
             if (write(commands[i], "g", 1) != 1)
@@ -221,7 +261,11 @@ static void storm(struct run *run, const int *commands)
             watch_first(run);
             how = how < 3 ? how : 1; /* no edge of this watch has been waited for */
         }
+        /* A call that failed has not said that there is something left to do. */
+        if (opt.faults)
+            how = how < 2 ? how : 1;
         quiesce(run, how < 3 ? how : 3);
+        recover(run);
         check_all(run);
     }
 }

@@ -73,6 +73,7 @@ struct options {
     bool allow_errors;
     bool track_entries;
     bool stop_reader;
+    bool faults;
 };
 
 /* What one seed does, drawn from its number and the command line. */
@@ -129,6 +130,7 @@ struct totals {
     uint64_t events, synthetic, moves, kernel_events, reads, directories;
     uint64_t late, odd_type, odd_over, identity_file, identity_dir, checks, probes;
     uint64_t sabotaged;
+    uint64_t faults, fault_errors, fault_calls, fault_watches, fault_excused, fault_again;
 };
 
 /* Memory shared by all processes of the run. */
@@ -239,6 +241,8 @@ struct watch {
     bool ended;       /* IN_IGNORED came */
     bool self_gone;   /* IN_DELETE_SELF came */
     bool self_moved;  /* IN_MOVE_SELF came: the root's path leads elsewhere from then on */
+    bool faulted;     /* it was told that something is not covered */
+    bool confused;    /* an event did not fit: something is not covered, which must be told */
     bool lost;        /* and directories below it could not be reached */
     bool overflowed;
     bool rescanning;
@@ -296,6 +300,13 @@ void sabotage_tables(inotify_watcher *watcher);
 bool sabotage_known(const char *kind);
 void sabotage_list(FILE *out);
 
+/* faults.c: system calls of the library that fail at random, while the writers work */
+extern bool faults_on;       /* they fail now */
+extern bool faults_excuse;   /* they failed, and what that left is not made good yet */
+bool faults_possible(void);
+void faults_begin(uint64_t seed, int phase);
+void faults_end(void);
+
 /* reader.c and seed.c: one seed */
 struct run {
     const struct plan *plan;
@@ -318,6 +329,7 @@ int read_once(struct run *run);
 void read_phase(struct run *run);
 void quiesce(struct run *run, int how);
 uint64_t writers_ops(const struct plan *plan);
+void recover(struct run *run);
 void watch_first(struct run *run);
 void watch_second(struct run *run);
 int seed_run(uint64_t seed);
