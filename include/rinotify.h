@@ -51,6 +51,17 @@
 #define RINOTIFY_WATCH_EMIT_EXISTING 0x0004
 
 /**
+ * Stay on the file system of the path, and on its mount: a directory below at which something is
+ * mounted is not watched, nor is one with another device number (st_dev), as a btrfs subvolume has.
+ * That is decided when the directory is found, before it is watched. What a mount hides, and what
+ * stands there after an unmount, is not watched either. Before Linux 5.6, or where openat2(2) is
+ * forbidden, a mount point is known by its device number alone, so that a file system which is
+ * bound to a second place below the path is followed there. Changed by a second call, it counts for
+ * directories that are found from then on. Without it recursion crosses file systems. Since 0.1.
+ */
+#define RINOTIFY_WATCH_ONE_FILE_SYSTEM 0x0010
+
+/**
  * The library made the event because the kernel could not: the entry was there before its
  * directory was watched, or a rescan found the difference. Since 0.1.
  */
@@ -330,6 +341,54 @@ typedef void (*inotify_watcher_release)(void *user_data);
 typedef int (*inotify_watcher_progress)(uint64_t directories, void *user_data);
 
 /**
+ * A directory below the root of a watch, as a filter is asked about it.
+ *
+ * It belongs to the library and is valid until the filter returns; so are the strings. It may grow
+ * at its end in later versions: `size` is what the library filled in.
+ */
+typedef struct inotify_watcher_directory {
+    /** Size of this struct in bytes, as the library knows it. */
+    size_t size;
+    /**
+     * Id of the watch. While the call that makes it is under way, the one that it will return.
+     */
+    int64_t watch;
+    /** The path, as events have it. */
+    const char *path;
+    /** Length of `path` in bytes, without the NUL. */
+    size_t path_len;
+    /** The last component, pointing into `path`. */
+    const char *name;
+    /** How far below the root: 1 for an entry of the root itself. */
+    uint32_t depth;
+    /** Reserved, 0. */
+    uint32_t reserved;
+} inotify_watcher_directory;
+
+/**
+ * Decides whether a directory below the root is watched: 0 leaves it out, with all below it.
+ *
+ * It is asked before the directory is opened, listed or watched: for those that are there when the
+ * watch is made from inside inotify_watcher_watch_with(), on the calling thread; for those that
+ * come later, or are moved in, from do_read or sync on the reading thread, after the events up to
+ * then were delivered. A directory that is renamed, or moved within the tree, is asked about again
+ * under its new path; what is below it is not. It may be asked more than once about the same path.
+ *
+ * The entry itself is always told, by its parent's events. A directory that was watched and is
+ * left out after a rename is let go with all below it, and nothing more is told of what is there;
+ * nor is it told that it is gone: whoever keeps a list forgets it when the filter says 0. (Events of
+ * it that came before the question are told, for instance those between the rename and the
+ * question.) One that was left out and is let in after a rename is like a new one: what is in it is
+ * told as synthetic IN_CREATE.
+ *
+ * No lock is held. It may call what a callback may call. It must return: a C++ exception or longjmp
+ * that leaves it ends the process.
+ */
+typedef int (*inotify_watcher_filter)(inotify_watcher *watcher,
+                                      const inotify_watcher_directory *directory,
+                                      void *user_data);
+
+/**
  * How a watch is made: the arguments of inotify_watcher_watch() and what does not fit there. Set
  * `size` and zero the rest first. It grows as inotify_watcher_options does.
  */
@@ -348,6 +407,26 @@ typedef struct inotify_watcher_watch_options {
     inotify_watcher_release release;
     /** NULL, or called while a large tree is being added. */
     inotify_watcher_progress progress;
+    /**
+     * NULL, or decides which directories below the root are watched. Called with user_data, and no
+     * more once the watch has ended.
+     */
+    inotify_watcher_filter filter;
+    /**
+     * NULL, or a list, ended by NULL, of patterns of directories that are left out; the filter is
+     * not asked about those. The list and the strings are copied.
+     *
+     * They are patterns of fnmatch(3) with no flag but FNM_PATHNAME, in the POSIX locale whatever
+     * the program's: bytes, so that `?` is one byte and a name need not be text. A leading period is
+     * matched like any other byte; a backslash quotes. One without a slash is matched against the
+     * directory's name: "node_modules", ".*". One with a slash at its beginning or inside is matched
+     * against the path below the root, where a slash is matched by a slash alone: "/build" is the
+     * entry of the root, "src/x*" one of src; there is no "**". A slash at the end does not count.
+     * They decide as the filter does, when a directory is found, made, moved in or renamed, with the
+     * path that it has then: the rename of a directory above it changes nothing. Files and the root
+     * are not asked about. An empty one is -EINVAL.
+     */
+    const char *const *excludes;
 } inotify_watcher_watch_options;
 
 /**

@@ -29,6 +29,15 @@ pub const RINOTIFY_WATCH_AUTO_ADD: u32 = 0x2;
 /// its children, whatever the mask says. Since 0.1.
 pub const RINOTIFY_WATCH_EMIT_EXISTING: u32 = 0x4;
 
+/// Stay on the file system of the path, and on its mount: a directory below at which something is
+/// mounted is not watched, nor is one with another device number (st_dev), as a btrfs subvolume has.
+/// That is decided when the directory is found, before it is watched. What a mount hides, and what
+/// stands there after an unmount, is not watched either. Before Linux 5.6, or where openat2(2) is
+/// forbidden, a mount point is known by its device number alone, so that a file system which is
+/// bound to a second place below the path is followed there. Changed by a second call, it counts for
+/// directories that are found from then on. Without it recursion crosses file systems. Since 0.1.
+pub const RINOTIFY_WATCH_ONE_FILE_SYSTEM: u32 = 0x10;
+
 /// The library made the event because the kernel could not: the entry was there before its
 /// directory was watched, or a rescan found the difference. Since 0.1.
 pub const RINOTIFY_EVENT_SYNTHETIC: u32 = 0x1;
@@ -107,6 +116,53 @@ pub type inotify_watcher_release = Option<unsafe extern "C-unwind" fn(user_data:
 pub type inotify_watcher_progress =
     Option<unsafe extern "C-unwind" fn(directories: u64, user_data: *mut c_void) -> c_int>;
 
+/// A directory below the root of a watch, as a filter is asked about it.
+///
+/// It belongs to the library and is valid until the filter returns; so are the strings. It may grow
+/// at its end in later versions: `size` is what the library filled in.
+#[repr(C)]
+pub struct inotify_watcher_directory {
+    /// Size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// Id of the watch. While the call that makes it is under way, the one that it will return.
+    pub watch: i64,
+    /// The path, as events have it.
+    pub path: *const c_char,
+    /// Length of `path` in bytes, without the NUL.
+    pub path_len: usize,
+    /// The last component, pointing into `path`.
+    pub name: *const c_char,
+    /// How far below the root: 1 for an entry of the root itself.
+    pub depth: u32,
+    /// Reserved, 0.
+    pub reserved: u32,
+}
+
+/// Decides whether a directory below the root is watched: 0 leaves it out, with all below it.
+///
+/// It is asked before the directory is opened, listed or watched: for those that are there when the
+/// watch is made from inside inotify_watcher_watch_with(), on the calling thread; for those that
+/// come later, or are moved in, from do_read or sync on the reading thread, after the events up to
+/// then were delivered. A directory that is renamed, or moved within the tree, is asked about again
+/// under its new path; what is below it is not. It may be asked more than once about the same path.
+///
+/// The entry itself is always told, by its parent's events. A directory that was watched and is
+/// left out after a rename is let go with all below it, and nothing more is told of what is there;
+/// nor is it told that it is gone: whoever keeps a list forgets it when the filter says 0. (Events of
+/// it that came before the question are told, for instance those between the rename and the
+/// question.) One that was left out and is let in after a rename is like a new one: what is in it is
+/// told as synthetic IN_CREATE.
+///
+/// No lock is held. It may call what a callback may call. It must return: a C++ exception or longjmp
+/// that leaves it ends the process.
+pub type inotify_watcher_filter = Option<
+    unsafe extern "C-unwind" fn(
+        watcher: *mut inotify_watcher,
+        directory: *const inotify_watcher_directory,
+        user_data: *mut c_void,
+    ) -> c_int,
+>;
+
 /// How a watcher is made. Set `size` to sizeof of the struct and the rest to 0, then fill in.
 ///
 /// A shorter struct of an older header is taken as if the rest were 0; a longer one of a newer
@@ -161,6 +217,22 @@ pub struct inotify_watcher_watch_options {
     pub release: inotify_watcher_release,
     /// NULL, or called while a large tree is being added.
     pub progress: inotify_watcher_progress,
+    /// NULL, or decides which directories below the root are watched. Called with user_data, and no
+    /// more once the watch has ended.
+    pub filter: inotify_watcher_filter,
+    /// NULL, or a list, ended by NULL, of patterns of directories that are left out; the filter is
+    /// not asked about those. The list and the strings are copied.
+    ///
+    /// They are patterns of fnmatch(3) with no flag but FNM_PATHNAME, in the POSIX locale whatever
+    /// the program's: bytes, so that `?` is one byte and a name need not be text. A leading period is
+    /// matched like any other byte; a backslash quotes. One without a slash is matched against the
+    /// directory's name: "node_modules", ".*". One with a slash at its beginning or inside is matched
+    /// against the path below the root, where a slash is matched by a slash alone: "/build" is the
+    /// entry of the root, "src/x*" one of src; there is no "**". A slash at the end does not count.
+    /// They decide as the filter does, when a directory is found, made, moved in or renamed, with the
+    /// path that it has then: the rename of a directory above it changes nothing. Files and the root
+    /// are not asked about. An empty one is -EINVAL.
+    pub excludes: *const *const c_char,
 }
 
 /// What failed last, from inotify_watcher_last_error(). Set `size` first. The strings are never

@@ -14,7 +14,7 @@ use super::abi::*;
 use super::options::Options;
 use super::report::{Outcome, failure, remember};
 use super::watcher::Watcher;
-use crate::engine::{EVENTS, Failure, MODIFIERS, UNASKED, WatchFlags};
+use crate::engine::{EVENTS, Excludes, Failure, MODIFIERS, UNASKED, WatchFlags};
 use crate::sys::Errno;
 
 /// What a handle points to. Slots are never freed, and used again only after many others, so a
@@ -256,6 +256,8 @@ pub struct User {
         *const inotify_watcher_event,
         *mut c_void,
     ),
+    /// Decides about directories.
+    pub filter: inotify_watcher_filter,
     /// Its data.
     pub data: *mut c_void,
     /// Called when this is dropped, once the watch is made: until then the data are the caller's.
@@ -289,6 +291,8 @@ pub struct Request {
     pub user: User,
     /// Called while a tree is added.
     pub progress: inotify_watcher_progress,
+    /// Directories that are left out.
+    pub excludes: Excludes,
 }
 
 impl Request {
@@ -311,15 +315,23 @@ impl Request {
         Ok(Self {
             mask,
             flags,
-            user: User { callback, data, release: None, made: AtomicBool::new(false) },
+            user: User {
+                callback,
+                filter: None,
+                data,
+                release: None,
+                made: AtomicBool::new(false),
+            },
             progress: None,
+            excludes: Excludes::default(),
         })
     }
 
     /// From the options.
     ///
     /// # Safety
-    /// `options` is NULL or points to a struct of at least the size it states.
+    /// `options` is NULL or points to a struct of at least the size it states, with a list of
+    /// patterns that is NULL or ended by NULL, of strings that are NUL-terminated.
     pub unsafe fn parse(options: *const inotify_watcher_watch_options) -> Outcome<Self> {
         // SAFETY: the caller's promise.
         let options = unsafe { Sized::read(options, "options") }?;
@@ -328,6 +340,26 @@ impl Request {
             Self::simple(options.mask, options.flags, options.callback, options.user_data)?;
         request.user.release = options.release;
         request.progress = options.progress;
+        request.user.filter = options.filter;
+        // SAFETY: the caller's promise.
+        request.excludes = unsafe { patterns(options.excludes) }?;
         Ok(request)
     }
+}
+
+/// # Safety
+/// `list` is NULL or ended by NULL, its strings are NUL-terminated.
+unsafe fn patterns(list: *const *const c_char) -> Outcome<Excludes> {
+    let mut excludes = Excludes::default();
+    let mut at = list;
+    // SAFETY: not NULL, and not behind the NULL that ends the list.
+    while let Some(&pattern) = unsafe { at.as_ref() }.filter(|pattern| !pattern.is_null()) {
+        // SAFETY: the caller's promise.
+        let pattern = unsafe { CStr::from_ptr(pattern) };
+        if !excludes.add(pattern.to_bytes()) {
+            return Err(failure(libc::EINVAL, "options.excludes"));
+        }
+        at = at.wrapping_add(1);
+    }
+    Ok(excludes)
 }

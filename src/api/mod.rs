@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "raw pointers come in here, and system calls are made in `sys`")]
 
 pub mod abi;
+mod asking;
 mod door;
 mod flow;
 pub mod flow_functions;

@@ -79,6 +79,7 @@ impl Watcher {
             }
         }
         let delivered = self.deliver(reader);
+        let asked = if reader.delivered() { self.ask_filters() } else { 0 };
         if reader.root_gone && reader.delivered() && self.lose_on_delete {
             self.mark_end(0);
         }
@@ -109,7 +110,7 @@ impl Watcher {
             drop(gone);
         }
         let delivered = c_int::try_from(delivered).unwrap_or(c_int::MAX);
-        Ok(if worked || left { delivered.max(1) } else { delivered })
+        Ok(if worked || left || asked > 0 { delivered.max(1) } else { delivered })
     }
 
     /// Calls the callbacks, as many as one call may. No lock is held while one runs.

@@ -110,6 +110,8 @@ pub unsafe extern "C" fn inotify_watcher_stream_watch(
         user_data: Box::into_raw(Box::new(handle)).cast(),
         release: Some(release_share),
         progress: None,
+        filter: None,
+        excludes: std::ptr::null(),
     };
     // SAFETY: the caller's promises about `watcher` and `path`; the options are whole.
     let watch = unsafe { inotify_watcher_watch_with(watcher, path, &raw const options) };

@@ -32,6 +32,14 @@ const FIGURES: u64 = 4096;
 /// Watch, wd, mask and path of a watchpoint.
 type Watchpoint = (i64, i32, u32, Vec<u8>);
 
+/// What the thread that adds a tree has for the one that called.
+enum Message {
+    /// Directories watched so far.
+    Watched(u64),
+    /// The filter is to be asked.
+    Ask,
+}
+
 /// A watch as the C layer sees it.
 pub struct Entry {
     /// The user's side.
@@ -162,20 +170,27 @@ impl Watcher {
 
     /// Makes a watch, or changes one.
     pub fn watch(&self, path: &[u8], request: Request) -> Outcome<i64> {
-        let Request { mask, flags, user, progress } = request;
+        let Request { mask, flags, user, progress, excludes } = request;
         let at = |errno: Errno, step| Failure { errno, step, path: path.to_vec() };
         if let Some(id) = self.same(path, &user) {
             if mask & libc::IN_MASK_CREATE != 0 {
                 return Err(at(Errno(libc::EEXIST), "watch"));
             }
-            // The watch keeps the release function that it was made with.
+            // The watch keeps the release function and the filters that it was made with.
             self.engine(|engine| engine.change_watch(id, mask, flags))??;
             return Ok(id);
         }
         // Without it the tree can be scanned now, but what comes later cannot be reached.
         let absolute = sys::absolute(path).unwrap_or_else(|_| path.to_vec());
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let request = engine::Request { path: path.to_vec(), absolute, mask, flags };
+        let request = engine::Request {
+            path: path.to_vec(),
+            absolute,
+            mask,
+            flags,
+            excludes,
+            asks: user.filter.is_some(),
+        };
         let start = self.engine(|engine| {
             if mask & libc::IN_MASK_CREATE != 0 && !engine.roots(path).is_empty() {
                 return Err(at(Errno(libc::EEXIST), "watch"));
@@ -193,7 +208,7 @@ impl Watcher {
             // SAFETY: the user's function for the user's data.
             move |directories| unsafe { progress(directories, data) == 0 }
         });
-        let go_on = self.build(start, tell.as_mut().map(|tell| tell as _));
+        let go_on = self.build(start, &entry, tell.as_mut().map(|tell| tell as _));
         // Known before it is finished: events come from then on.
         self.entries.write().insert(id, entry.clone());
         let made = self.engine(|engine| {
@@ -223,7 +238,12 @@ impl Watcher {
     }
 
     /// Scans the tree of a new watch, in steps. False if the progress function gave up.
-    fn build(&self, start: WatchStart, mut progress: Option<&mut dyn FnMut(u64) -> bool>) -> bool {
+    fn build(
+        &self,
+        start: WatchStart,
+        entry: &Entry,
+        mut progress: Option<&mut dyn FnMut(u64) -> bool>,
+    ) -> bool {
         let step = |cwd: &mut Option<OwnCwd>| {
             let result = self.engine(|engine| {
                 engine.world.cwd = cwd.take();
@@ -239,25 +259,33 @@ impl Watcher {
             if done {
                 return true;
             }
+            self.ask_for(start, entry);
         }
         let wanted = progress.is_some();
+        let asks = entry.user.filter.is_some();
         let (tell, told) = mpsc::sync_channel(1);
+        let (answer, answered) = mpsc::sync_channel(1);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let work = || {
                 door::inside();
                 // Not allowed here: names are then taken by way of /proc/self/fd.
                 let mut cwd = OwnCwd::new().ok();
-                let tell = tell;
+                let (tell, answered) = (tell, answered);
                 let mut next = 0;
                 while !stop.load(Ordering::Acquire) {
                     let (done, directories) = step(&mut cwd);
                     if wanted && directories >= next {
                         next = directories + FIGURES;
                         // The caller has not taken the last figure yet: it will get a later one.
-                        let _ = tell.try_send(directories);
+                        let _ = tell.try_send(Message::Watched(directories));
                     }
                     if done {
+                        break;
+                    }
+                    // The filter is called on the caller's thread.
+                    let asked = asks && tell.send(Message::Ask).is_ok();
+                    if asked && answered.recv().is_err() {
                         break;
                     }
                 }
@@ -277,6 +305,7 @@ impl Watcher {
                     if done {
                         return true;
                     }
+                    self.ask_for(start, entry);
                     if let Some(progress) = &mut progress
                         && directories >= next
                     {
@@ -288,11 +317,21 @@ impl Watcher {
                 }
             };
             let mut go_on = true;
-            if let Some(progress) = &mut progress {
-                while let Ok(directories) = told.recv() {
-                    if go_on && !progress(directories) {
-                        go_on = false;
-                        stop.store(true, Ordering::Release);
+            while let Ok(message) = told.recv() {
+                match (message, &mut progress) {
+                    (Message::Watched(directories), Some(progress)) if go_on => {
+                        if !progress(directories) {
+                            go_on = false;
+                            stop.store(true, Ordering::Release);
+                        }
+                    }
+                    (Message::Watched(_), _) => {}
+                    (Message::Ask, _) => {
+                        if go_on {
+                            self.ask_for(start, entry);
+                        }
+                        // Nobody waits any more if it has stopped.
+                        let _ = answer.send(());
                     }
                 }
             }

@@ -21,7 +21,7 @@ impl<W: World> Engine<W> {
     pub(super) fn process(&mut self, batch: &mut Batch) -> bool {
         let mut worked = false;
         let mut pokes = self.world.poke_wds();
-        while !self.full(batch) && self.settling.is_none() {
+        while !self.full(batch) && self.settling.is_none() && self.halts == 0 {
             if self.hurry(batch) {
                 worked = true;
                 continue;

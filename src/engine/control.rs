@@ -1,6 +1,7 @@
 //! What callers ask for: watches made, changed, ended; questions answered.
 
 use super::Engine;
+use super::glob::Excludes;
 use super::mask::EVENTS;
 use super::scan::gone;
 use super::tree::{Flags, NONE, NodeId};
@@ -21,6 +22,10 @@ pub struct Request {
     pub mask: u32,
     /// RINOTIFY_WATCH_* bits.
     pub flags: WatchFlags,
+    /// Directories that are left out.
+    pub excludes: Excludes,
+    /// The caller is to be asked which of the others are, see `next_question`.
+    pub asks: bool,
 }
 
 /// A watch that is being made.
@@ -30,10 +35,17 @@ pub struct WatchStart {
     tag: u32,
 }
 
+impl WatchStart {
+    /// Is it the watch of this number?
+    pub(super) fn is(self, number: u32) -> bool {
+        self.number == number
+    }
+}
+
 impl<W: World> Engine<W> {
     /// Makes a watch: its root is watched when this returns, what is below is for `build`.
     pub fn start_watch(&mut self, id: i64, request: Request) -> Result<WatchStart, Failure> {
-        let Request { path, absolute, mask, flags } = request;
+        let Request { path, absolute, mask, flags, excludes, asks } = request;
         let number = match self.watches.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
@@ -55,6 +67,8 @@ impl<W: World> Engine<W> {
             identity: None,
             mask,
             flags,
+            excludes,
+            asks,
             building: true,
             ended: false,
             directories: 0,
@@ -128,7 +142,7 @@ impl<W: World> Engine<W> {
 
     fn building(&self, start: WatchStart) -> bool {
         self.open_tasks.contains_key(&start.tag)
-            && (!self.tasks.is_empty() || self.listing.is_some())
+            && (!self.tasks.is_empty() || self.listing.is_some() || self.questions_of(start.number))
     }
 
     /// Directories watched so far.
@@ -358,6 +372,7 @@ impl<W: World> Engine<W> {
                 self.drop_child(child);
             }
             self.unwatch(node);
+            self.withdraw(node);
             self.stop_listing(node);
             self.tree.set(node, Flags::EXCLUDED);
             self.forget_near();

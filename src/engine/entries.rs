@@ -2,7 +2,7 @@
 
 use super::input::Raw;
 use super::mask::SYNTHETIC;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
 use super::{Batch, Engine};
@@ -114,7 +114,7 @@ impl<W: World> Engine<W> {
         } else if noting {
             self.tree.set(node, Flags::PENDING);
         }
-        if follow {
+        if follow && self.welcome(number, node) {
             if live || noting {
                 self.tree.set(node, Flags::NOTING);
             }
@@ -123,6 +123,16 @@ impl<W: World> Engine<W> {
             }
         }
         Some(node)
+    }
+
+    /// Do the patterns let in a directory of which an event has just told the path?
+    fn welcome(&mut self, number: u32, node: NodeId) -> bool {
+        self.tree.unmark(node, Marks::LEFT_OUT | Marks::JUDGED);
+        let wanted = self.judge(number, node);
+        if !wanted {
+            self.leave_out(node);
+        }
+        wanted
     }
 
     pub(super) fn deleted(

@@ -19,6 +19,7 @@ impl<W: World> Engine<W> {
         let pending = self.tasks.len()
             + self.blocked.len()
             + usize::from(self.listing.is_some())
+            + self.questions.len()
             + self.unsealed.len()
             + self.windows.len();
         [self.by_id.len(), self.wds.len(), self.tree.len(), pending, memory].map(|n| n as u64)

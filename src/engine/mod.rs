@@ -8,6 +8,8 @@ mod claim;
 mod control;
 mod entries;
 mod figures;
+mod filter;
+mod glob;
 mod index;
 mod input;
 mod mask;
@@ -31,11 +33,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 pub use batch::{Batch, Head, Paths};
 pub use control::{Request, WatchStart};
+pub use filter::Ask;
+pub use glob::Excludes;
 pub use mask::{EVENTS, MODIFIERS, UNASKED};
 pub use watches::{Failure, WatchFlags};
 pub use world::{Kernel, World};
 
 use crate::sys::{Errno, ListBuffer};
+use filter::Question;
 use input::{Input, Raw};
 use moves::Held;
 use scan::{Listing, Task};
@@ -98,6 +103,11 @@ pub struct Engine<W: World> {
     open: Vec<(NodeId, W::Dir)>,
     uncovered: HashMap<NodeId, Errno>,
     rechecks: Vec<Recheck>,
+    // What the callers' filters are to be asked, by a number of its own.
+    questions: BTreeMap<u64, Question>,
+    asked: u64,
+    // Those without whose answer the queue cannot be used any further.
+    halts: usize,
     // wds that fewer watches share than before.
     wide: Vec<i32>,
     // Directories whose watch has less than is wanted, and that could not be reached.
@@ -187,6 +197,9 @@ impl<W: World> Engine<W> {
             open: Vec::new(),
             uncovered: HashMap::new(),
             rechecks: Vec::new(),
+            questions: BTreeMap::new(),
+            asked: 0,
+            halts: 0,
             wide: Vec::new(),
             narrowed: Vec::new(),
             max_wd: 0,
@@ -212,13 +225,16 @@ impl<W: World> Engine<W> {
 
     /// A bounded amount of work; events go to `batch`. True if work was done or is left.
     pub fn turn(&mut self, batch: &mut Batch) -> Result<bool, Failure> {
-        let mut worked = self.finish(batch);
-        if self.input.is_empty() && !self.full(batch) {
-            let failed = |errno| Failure { errno, step: READ, path: Vec::new() };
-            worked |= self.fill().map_err(failed)? > 0;
+        let mut worked = false;
+        if self.halts == 0 {
+            worked |= self.finish(batch);
+            if self.input.is_empty() && !self.full(batch) {
+                let failed = |errno| Failure { errno, step: READ, path: Vec::new() };
+                worked |= self.fill().map_err(failed)? > 0;
+            }
+            worked |= self.process(batch);
         }
-        worked |= self.process(batch);
-        if self.input.is_empty() && !self.full(batch) {
+        if self.input.is_empty() && !self.full(batch) && self.halts == 0 {
             worked |= self.scan(self.limits.max_scan);
             worked |= self.finish(batch);
         }
@@ -292,6 +308,7 @@ impl<W: World> Engine<W> {
             || self.next_notice().is_some()
             || !self.doomed.is_empty()
             || !self.wide.is_empty()
+            || self.has_questions()
             || (self.stale && !(self.blocked.is_empty() && self.rechecks.is_empty()))
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }

@@ -176,6 +176,7 @@ impl<W: World> Engine<W> {
                 self.drop_child(replaced);
             }
             self.put_node(node, to, name);
+            self.reconsider(number, node);
         }
         if live {
             self.tell(batch, to, Some(name), raw.mask, raw.cookie, 0, &old);

@@ -115,6 +115,7 @@ impl<W: World> Engine<W> {
     pub(super) fn free_node(&mut self, node: NodeId) {
         self.unsettle(node);
         self.stop_listing(node);
+        self.withdraw(node);
         self.release_wd(node);
         self.uncovered.remove(&node);
         self.open.retain(|&(open, _)| open != node);

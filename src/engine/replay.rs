@@ -169,6 +169,10 @@ impl World for Replay {
         self.disk.handle(ino, false)
     }
 
+    fn open_on_mount(&mut self, dir: &Handle, name: &[u8]) -> Result<Handle, Errno> {
+        self.open_below(dir, name)
+    }
+
     fn open_to_list(&mut self, dir: &Handle, name: &[u8]) -> Result<Handle, Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::OpenToList, ino);

@@ -99,7 +99,7 @@ impl<W: World> Engine<W> {
     }
 
     /// A task, a listing of this tag begins or ends.
-    fn count_task(&mut self, tag: u32, begins: bool) {
+    pub(super) fn count_task(&mut self, tag: u32, begins: bool) {
         let count = self.open_tasks.entry(tag).or_insert(0);
         if begins {
             *count += 1;
@@ -156,6 +156,9 @@ impl<W: World> Engine<W> {
         if self.tree.has(node, Flags::EXCLUDED) {
             return;
         }
+        if !self.admitted(number, node, task.tag) {
+            return;
+        }
         match self.scan_node(number, node, task.tag) {
             Ok(()) => {
                 self.uncovered.remove(&node);
@@ -179,18 +182,38 @@ impl<W: World> Engine<W> {
             let at = self.open_dir(parent).map_err(reach)?;
             let name = Name::new(self.tree.name(node));
             let unwatched = self.tree.node(node).wd == 0;
+            let stays = unwatched && self.stays(number);
             if unwatched
+                && !stays
                 && !self.tree.has(node, Flags::NOTING)
                 && !self.claim_by_name(number, at, node, tag).map_err(add)?
             {
                 return Ok(());
             }
             let (_, parent) = &self.open[at];
-            self.world.open_below(parent, name.get()).map_err(open)?
+            if stays {
+                match self.open_on_mount(number, at, name.get()).map_err(open)? {
+                    Some(dir) => dir,
+                    None => {
+                        self.leave_out(node);
+                        return Ok(());
+                    }
+                }
+            } else {
+                self.world.open_below(parent, name.get()).map_err(open)?
+            }
         };
         let wd = self.world.add(&dir, b".", wanted).map_err(add)?;
         if self.tree.node(node).wd == 0 {
             self.adopt(number, node, wd);
+            let leaf = !self.tree.has(node, Flags::NOTING)
+                && !self.tree.has(node, Flags::UNLISTED)
+                && self.tree.node(node).parent != NONE
+                && self.world.links_of(&dir, b".") == Ok(2);
+            if leaf {
+                self.push_window(node, tag);
+                return Ok(());
+            }
         } else if self.tree.node(node).wd != wd {
             // Another directory has taken the name; the queue will tell where this one went.
             self.refuse(wd);
@@ -306,19 +329,22 @@ impl<W: World> Engine<W> {
         let mut flags = if is_dir { Flags::DIR } else { Flags::empty() };
         if noting {
             flags |= Flags::PENDING;
-            if descend {
-                flags |= Flags::NOTING;
-            }
         }
         let node = self.tree.add(parent, name, flags);
         if fresh {
             listing.fresh = Some(self.tree.added());
         }
-        if !descend {
+        if !descend || !self.judge(number, node) {
             return;
         }
         if noting {
+            self.tree.set(node, Flags::NOTING);
+        }
+        if noting || self.stays(number) {
             self.push_front(node, listing.tag);
+            return;
+        }
+        if !self.admitted(number, node, listing.tag) {
             return;
         }
         *left = left.saturating_sub(CLAIM_COST);
@@ -342,7 +368,7 @@ impl<W: World> Engine<W> {
         }
     }
 
-    fn push_front(&mut self, node: NodeId, tag: u32) {
+    pub(super) fn push_front(&mut self, node: NodeId, tag: u32) {
         if !self.tree.has(node, Flags::TASK) {
             self.tree.set(node, Flags::TASK);
             self.count_task(tag, true);

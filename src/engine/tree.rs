@@ -76,6 +76,21 @@ impl Flags {
     pub const LISTED: Self = Self::TASK.union(Self::WINDOW);
 }
 
+bitflags! {
+    /// What was decided of a directory.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Marks: u8 {
+        /// It is not wanted, or on another file system: not watched, nothing below it told.
+        const LEFT_OUT = 1;
+        /// The patterns let it in.
+        const JUDGED = 1 << 1;
+        /// The caller is to be asked.
+        const ASKED = 1 << 2;
+        /// The caller let it in.
+        const AGREED = 1 << 3;
+    }
+}
+
 /// A directory, or for a while an entry of another kind.
 pub struct Node {
     /// The directory it is in; `NONE` for a root and what was taken out of the tree.
@@ -90,6 +105,7 @@ pub struct Node {
     pub wd: i32,
     /// See there.
     pub flags: Flags,
+    marks: Marks,
     name_len: u8,
 }
 
@@ -167,6 +183,22 @@ impl Tree {
     /// Clears flags.
     pub fn clear(&mut self, id: NodeId, flags: Flags) {
         self.nodes[id as usize].flags -= flags;
+    }
+
+    /// What was decided of it.
+    #[inline]
+    pub fn marks(&self, id: NodeId) -> Marks {
+        self.nodes[id as usize].marks
+    }
+
+    /// Sets marks.
+    pub fn mark(&mut self, id: NodeId, marks: Marks) {
+        self.nodes[id as usize].marks |= marks;
+    }
+
+    /// Clears marks.
+    pub fn unmark(&mut self, id: NodeId, marks: Marks) {
+        self.nodes[id as usize].marks -= marks;
     }
 
     /// All of these are set.
@@ -252,6 +284,7 @@ impl Tree {
             name: Cell::new(number),
             wd: 0,
             flags: flags | Flags::ROOT,
+            marks: Marks::empty(),
             name_len: 0,
         })
     }
@@ -268,6 +301,7 @@ impl Tree {
             name: Cell::new(place),
             wd: 0,
             flags,
+            marks: Marks::empty(),
             name_len,
         });
         self.link(id, parent);

@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 
+use super::glob::Excludes;
 use super::mask::{DIRENT, EVENTS};
 use super::tree::NodeId;
 use crate::sys::Errno;
@@ -16,6 +17,8 @@ bitflags! {
         const AUTO_ADD = 0x2;
         /// Report what is there already.
         const EMIT_EXISTING = 0x4;
+        /// Stay on the file system, and the mount, of the root.
+        const ONE_FILE_SYSTEM = 0x10;
     }
 }
 
@@ -46,6 +49,10 @@ pub struct Watch {
     pub mask: u32,
     /// The caller's flags.
     pub flags: WatchFlags,
+    /// Directories that are left out.
+    pub excludes: Excludes,
+    /// The caller decides which of the others are.
+    pub asks: bool,
     /// The call that makes it has not returned yet: nothing is delivered.
     pub building: bool,
     /// It has ended; its nodes are being freed.

@@ -28,6 +28,9 @@ pub trait World {
     fn open(&mut self, path: &[u8], nofollow: bool) -> Result<Self::Dir, Errno>;
     /// Reaches a directory below another, following no link.
     fn open_below(&mut self, dir: &Self::Dir, path: &[u8]) -> Result<Self::Dir, Errno>;
+    /// Reaches an entry of a directory, unless something is mounted there: EXDEV. Where the kernel
+    /// does not say, only a file system of its own counts.
+    fn open_on_mount(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
     /// Opens an entry, or "." itself, to list it.
     fn open_to_list(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
     /// Device and inode number.
@@ -147,6 +150,10 @@ impl World for Kernel {
 
     fn open_below(&mut self, dir: &Dir, path: &[u8]) -> Result<Dir, Errno> {
         dir.open_below(path)
+    }
+
+    fn open_on_mount(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {
+        dir.open_on_mount(name)
     }
 
     fn open_to_list(&mut self, dir: &Dir, name: &[u8]) -> Result<Dir, Errno> {

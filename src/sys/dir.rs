@@ -133,7 +133,7 @@ impl Dir {
         while !rest.is_empty() {
             let (head, tail) = chunk(rest);
             let from = dir.as_ref().unwrap_or(self);
-            let next = match from.open_beneath(head) {
+            let next = match from.open_beneath(head, 0) {
                 Err(Errno(libc::ENOSYS | libc::EPERM)) => from.open_stepwise(head)?,
                 other => other?,
             };
@@ -143,13 +143,26 @@ impl Dir {
         dir.ok_or(Errno(libc::EINVAL))
     }
 
-    fn open_beneath(&self, path: &[u8]) -> Result<Self, Errno> {
+    /// Reaches one entry of the directory unless it is a mount point (EXDEV). Without openat2(2) a
+    /// mount point is known by its device: that of the same file system bound there is not.
+    pub fn open_on_mount(&self, name: &[u8]) -> Result<Self, Errno> {
+        match self.open_beneath(name, libc::RESOLVE_NO_XDEV) {
+            Err(Errno(libc::ENOSYS | libc::EPERM)) => {
+                let entry = self.reach_child(name)?;
+                let same = entry.identity()?.0 == self.identity()?.0;
+                if same { Ok(entry) } else { Err(Errno(libc::EXDEV)) }
+            }
+            other => other,
+        }
+    }
+
+    fn open_beneath(&self, path: &[u8], more: u64) -> Result<Self, Errno> {
         let path = cstring(path)?;
         // SAFETY: all zero is a valid open_how.
         let mut how: libc::open_how = unsafe { std::mem::zeroed() };
         how.flags = u64::from((REACH | libc::O_NOFOLLOW).cast_unsigned());
         how.resolve =
-            libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS;
+            libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS | more;
         // EAGAIN: a rename elsewhere raced with the walk; try again, a bounded number of times.
         for _ in 0..64 {
             // SAFETY: `path` and `how` are valid, and the size is that of `how`.
@@ -168,7 +181,7 @@ impl Dir {
                 Err(errno) => return Err(errno),
             }
         }
-        self.open_stepwise(path.as_bytes())
+        if more == 0 { self.open_stepwise(path.as_bytes()) } else { Err(Errno(libc::EAGAIN)) }
     }
 
     fn open_stepwise(&self, path: &[u8]) -> Result<Self, Errno> {

@@ -73,6 +73,16 @@ fn open_files_limit() -> u64 {
     }
 }
 
+/// fnmatch(3), to compare with.
+#[cfg(test)]
+pub fn fnmatch(pattern: &[u8], text: &[u8], pathname: bool) -> bool {
+    let [pattern, text] = [pattern, text].map(|bytes| std::ffi::CString::new(bytes).unwrap());
+    // FNM_PATHNAME of fnmatch.h.
+    let flags = c_int::from(pathname);
+    // SAFETY: both strings are NUL-terminated.
+    unsafe { libc::fnmatch(pattern.as_ptr(), text.as_ptr(), flags) == 0 }
+}
+
 /// Runs `body` with every signal blocked on this thread, so that a thread started inside never
 /// runs the program's signal handlers.
 pub fn without_signals<T>(body: impl FnOnce() -> T) -> T {

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::mirror::Filter;
 use super::scene::{MASK, Scene};
 use super::{Disk, Ino, Op, Replay};
 use crate::engine::Limits;
@@ -272,7 +273,7 @@ pub fn operations(data: &[u8]) {
         others.log.calls += 1;
     }));
     let mut scene = Scene::new(world, limits);
-    let outcome = run(&mut scene, second, &done, &others);
+    let outcome = run(&mut scene, (setup, second), &done, &others);
     let mut others = others.borrow_mut();
     others.log.end();
     if others.log.on {
@@ -283,16 +284,33 @@ pub fn operations(data: &[u8]) {
     }
 }
 
+/// What the first watch leaves out, in the words of a trace.
+fn filters(byte: usize) -> (&'static str, Filter) {
+    let words = ["", " exclude=b exclude=/c", " refuse=b", " exclude=c refuse=a"][byte >> 6 & 3];
+    let mut filter = Filter::default();
+    for word in words.split_whitespace() {
+        match word.split_once('=') {
+            Some(("exclude", pattern)) => {
+                filter.excludes.add(pattern.as_bytes());
+            }
+            Some((_, name)) => filter.refused.push(name.as_bytes().to_vec()),
+            None => {}
+        }
+    }
+    (words, filter)
+}
+
 fn run(
     scene: &mut Scene,
-    second: usize,
+    (setup, second): (usize, usize),
     done: &Cell<bool>,
     others: &RefCell<Others>,
 ) -> Result<(), String> {
     let begin = |step: &str| others.borrow_mut().log.begin(step);
     let end = || others.borrow_mut().log.end();
-    begin("watch 1 /t all");
-    scene.watch(1, b"/t", MASK, 7)?;
+    let (words, filter) = filters(setup);
+    begin(&format!("watch 1 /t all{words}"));
+    scene.watch_with(1, b"/t", MASK, 7, &filter)?;
     end();
     if second & 0x10 != 0 {
         begin("watch 2 /t all");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Disk, Ino};
+use crate::engine::Excludes;
 use libc::{IN_CREATE, IN_DELETE, IN_ISDIR, IN_MOVED_FROM, IN_MOVED_TO};
 
 /// One event, as it was delivered.
@@ -28,10 +29,20 @@ pub struct Told {
     pub last: bool,
 }
 
+/// What a watch leaves out.
+#[derive(Clone, Default)]
+pub struct Filter {
+    /// Its patterns.
+    pub excludes: Excludes,
+    /// Names that its filter says no to.
+    pub refused: Vec<Vec<u8>>,
+}
+
 /// An entry and what is below it.
 #[derive(Default, PartialEq, Eq)]
 pub struct Entry {
     is_dir: bool,
+    left_out: bool,
     below: BTreeMap<Vec<u8>, Entry>,
 }
 
@@ -39,6 +50,7 @@ pub struct Entry {
 pub struct Mirror {
     root: Vec<u8>,
     ino: Ino,
+    filter: Filter,
     tree: Entry,
     kept: HashMap<u32, (Vec<u8>, Entry)>,
 }
@@ -49,9 +61,37 @@ fn text(path: &[u8]) -> String {
 
 impl Mirror {
     /// Nothing is known of the tree at `root`, which is this inode.
-    pub fn new(root: &[u8], ino: Ino) -> Self {
-        let tree = Entry { is_dir: true, below: BTreeMap::new() };
-        Self { root: root.to_vec(), ino, tree, kept: HashMap::new() }
+    pub fn new(root: &[u8], ino: Ino, filter: Filter) -> Self {
+        let tree = Entry { is_dir: true, ..Entry::default() };
+        Self { root: root.to_vec(), ino, filter, tree, kept: HashMap::new() }
+    }
+
+    /// An entry has come to stand at a path: one that is left out has nothing below it.
+    fn stand(&self, path: &[u8], entry: &mut Entry) {
+        let below = path.strip_prefix(&self.root[..]).unwrap_or_default();
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        let name = below.rsplit(|&b| b == b'/').next().unwrap_or_default();
+        let Filter { excludes, refused } = &self.filter;
+        entry.left_out = entry.is_dir
+            && (excludes.match_name(name)
+                || excludes.match_path(below)
+                || refused.iter().any(|refused| refused == name));
+        if entry.left_out {
+            entry.below.clear();
+        }
+    }
+
+    /// May a directory be watched?
+    pub fn wants(&self, path: &[u8]) -> bool {
+        let below = path.strip_prefix(&self.root[..]).unwrap_or_default();
+        let mut at = &self.tree;
+        for name in below.split(|&b| b == b'/').filter(|name| !name.is_empty()) {
+            match at.below.get(name) {
+                Some(entry) if !entry.left_out => at = entry,
+                _ => return false,
+            }
+        }
+        true
     }
 
     fn dir(&mut self, path: &[u8]) -> Result<&mut Entry, String> {
@@ -65,6 +105,9 @@ impl Mirror {
                 .get_mut(name)
                 .filter(|entry| entry.is_dir)
                 .ok_or_else(|| format!("no directory was told at or above {}", text(path)))?;
+            if at.left_out {
+                return Err(format!("{} is in what is left out", text(path)));
+            }
         }
         Ok(at)
     }
@@ -81,6 +124,8 @@ impl Mirror {
         if bits == IN_MOVED_TO {
             return self.moved_to(told, name, is_dir);
         }
+        let mut come = Entry { is_dir, ..Entry::default() };
+        self.stand(&told.path, &mut come);
         let here = self.dir(&told.path[..told.name])?;
         if bits == 0 {
             // One task can change an entry before the event of another, which made it, is queued;
@@ -92,7 +137,7 @@ impl Mirror {
             if known.is_some() {
                 return Err(format!("{path} was told already"));
             }
-            here.below.insert(name.to_vec(), Entry { is_dir, ..Entry::default() });
+            here.below.insert(name.to_vec(), come);
             return Ok(());
         }
         match known {
@@ -112,7 +157,7 @@ impl Mirror {
     fn moved_to(&mut self, told: &Told, name: &[u8], is_dir: bool) -> Result<(), String> {
         let path = text(&told.path);
         let kept = self.kept.remove(&told.cookie);
-        let entry = match (&told.old, kept) {
+        let mut entry = match (&told.old, kept) {
             (Some(old), Some((from, entry))) if *old == from => {
                 if entry.is_dir != is_dir {
                     return Err(format!("{path} is something else than what was taken away"));
@@ -128,15 +173,21 @@ impl Mirror {
             }
             (None, None) => Entry { is_dir, ..Entry::default() },
         };
+        self.stand(&told.path, &mut entry);
         let here = self.dir(&told.path[..told.name])?;
         here.below.insert(name.to_vec(), entry);
         Ok(())
     }
 
+    /// Does the path of the root still lead to it?
+    pub fn is_there(&self, disk: &Disk) -> bool {
+        disk.resolve(&self.root) == Ok(self.ino)
+    }
+
     /// Is that what is on the disk? Not asked if the root has moved: what could not be listed
     /// before that cannot be reached any more.
     pub fn compare(&self, disk: &Disk) -> Result<(), String> {
-        if disk.resolve(&self.root) != Ok(self.ino) {
+        if !self.is_there(disk) {
             return Ok(());
         }
         differ(&self.root, &self.tree, disk, self.ino)
@@ -144,7 +195,7 @@ impl Mirror {
 }
 
 fn differ(path: &[u8], entry: &Entry, disk: &Disk, ino: Ino) -> Result<(), String> {
-    let Ok(real) = disk.entries(ino) else {
+    let (false, Ok(real)) = (entry.left_out, disk.entries(ino)) else {
         return Ok(());
     };
     let below = |name: &[u8]| [path, b"/", name].concat();

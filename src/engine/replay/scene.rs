@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::mirror::{Mirror, Told};
+use super::mirror::{Filter, Mirror, Told};
 use super::{Ino, Replay};
-use crate::engine::{Batch, Engine, Limits, Paths, Request, WatchFlags};
+use crate::engine::{Batch, Engine, Limits, Paths, Request, WatchFlags, WatchStart};
 
 /// Turns that anything may take.
 const TURNS: usize = 100_000;
@@ -19,6 +19,8 @@ pub struct Scene {
     batch: Batch,
     /// By id: what the consumer of a watch believes, if it can know the whole tree.
     pub watches: HashMap<i64, Option<Mirror>>,
+    /// By id: the names that its filter says no to.
+    refused: HashMap<i64, Vec<Vec<u8>>>,
 }
 
 impl Scene {
@@ -28,25 +30,56 @@ impl Scene {
             engine: Engine::new(world, limits),
             batch: Batch::default(),
             watches: HashMap::new(),
+            refused: HashMap::new(),
         }
     }
 
     /// A watch call.
+    #[cfg(fuzzing)]
     pub fn watch(&mut self, id: i64, path: &[u8], mask: u32, flags: u32) -> Result<(), String> {
+        self.watch_with(id, path, mask, flags, &Filter::default())
+    }
+
+    /// The same, with directories that are left out.
+    pub fn watch_with(
+        &mut self,
+        id: i64,
+        path: &[u8],
+        mask: u32,
+        flags: u32,
+        filter: &Filter,
+    ) -> Result<(), String> {
         let flags = WatchFlags::from_bits_truncate(flags);
-        let request = Request { path: path.to_vec(), absolute: path.to_vec(), mask, flags };
+        let Filter { excludes, refused } = filter.clone();
+        let asks = !refused.is_empty();
+        self.refused.insert(id, refused);
+        let (spelled, absolute) = (path.to_vec(), path.to_vec());
+        let request = Request { path: spelled, absolute, mask, flags, excludes, asks };
         let failed = |failure| format!("watch {id}: {failure:?}");
         let start = self.engine.start_watch(id, request).map_err(failed)?;
         for _ in 0..TURNS {
             if self.engine.build(start, 64) {
                 break;
             }
+            self.answer(Some(start));
         }
         self.engine.finish_watch(start, false).map_err(failed)?;
-        let whole = flags.is_all() && mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
-        let mirror = whole.then(|| self.root_of(id)).flatten().map(|ino| Mirror::new(path, ino));
+        let all = WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD | WatchFlags::EMIT_EXISTING;
+        let whole = flags.contains(all) && mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
+        let root = whole.then(|| self.root_of(id)).flatten();
+        let mirror = root.map(|ino| Mirror::new(path, ino, filter.clone()));
         self.watches.insert(id, mirror);
         Ok(())
+    }
+
+    /// Says yes or no to what the engine asks.
+    fn answer(&mut self, of: Option<WatchStart>) {
+        while let Some(ask) = self.engine.next_question(of) {
+            let name = &ask.path[ask.name..];
+            let refused = self.refused.get(&ask.watch);
+            let no = refused.is_some_and(|names| names.iter().any(|refused| refused == name));
+            self.engine.answer(ask.serial, !no);
+        }
     }
 
     /// What the root of a watch is; by the time of the call its path may lead elsewhere.
@@ -68,6 +101,8 @@ impl Scene {
         self.batch.clear();
         let turned = self.engine.turn(&mut self.batch);
         let worked = turned.map_err(|errno| format!("turn: {errno:?}"))?;
+        self.answer(None);
+        self.engine.rouse();
         let mut paths = Paths::default();
         let mut all = Vec::new();
         for out in (0..).map_while(|at| self.batch.get(at)) {
@@ -168,6 +203,14 @@ impl Scene {
         let theirs = self.engine.world.wds();
         if ours != theirs {
             return Err(format!("the engine knows wds {ours:?}, the kernel {theirs:?}"));
+        }
+        for (id, _, _, path) in self.engine.watchpoints() {
+            let mirror = self.watches.get(&id).and_then(Option::as_ref);
+            if mirror.is_some_and(|mirror| {
+                mirror.is_there(&self.engine.world.disk) && !mirror.wants(&path)
+            }) {
+                return Err(format!("{} is watched", String::from_utf8_lossy(&path)));
+            }
         }
         let [_, _, _, pending, _] = self.engine.figures();
         if pending > 0 { Err(format!("{pending} things are still to be done")) } else { Ok(()) }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::mirror::Told;
+use super::mirror::{Filter, Told};
 use super::scene::{MASK, Scene};
 use super::{Call, Op, Replay};
 use crate::engine::Limits;
@@ -203,16 +203,23 @@ impl Player {
             return Err("watch needs an id and a path".into());
         };
         let (mut mask, mut flags) = (MASK, 0);
+        let mut filter = Filter::default();
         for word in rest {
             match *word {
                 "recursive" => flags |= 1,
                 "auto_add" => flags |= 2,
                 "existing" => flags |= 4,
                 "all" => flags |= 7,
+                word if word.starts_with("exclude=") => {
+                    filter.excludes.add(&word.as_bytes()["exclude=".len()..]);
+                }
+                word if word.starts_with("refuse=") => {
+                    filter.refused.push(word.as_bytes()["refuse=".len()..].to_vec());
+                }
                 words => mask = mask_of(words)?,
             }
         }
-        self.scene.watch(number(id)?, path.as_bytes(), mask, flags)
+        self.scene.watch_with(number(id)?, path.as_bytes(), mask, flags, &filter)
     }
 
     fn raw(&mut self, words: &[&str]) -> Result<(), String> {
