@@ -129,12 +129,38 @@ bool check_under_valgrind(void)
     return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
 }
 
+/* Whoever starts the test may have closed some of them, and then the descriptors that a test opens
+ * would be taken for standard input, output or errors. */
+static void open_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = (int)CHECK_SYS(open("/dev/null", O_RDWR));
+    while (fd <= STDERR_FILENO);
+    CHECK_SYS(close(fd));
+}
+
+/* A background job starts with signals ignored, and its children with it; the same for the mask. */
+static void default_signals(void)
+{
+    sigset_t none;
+
+    for (int number = 1; number < SIGRTMIN; number++)
+        if (number != SIGKILL && number != SIGSTOP)
+            (void)signal(number, SIG_DFL);
+    CHECK_SYS(sigemptyset(&none));
+    CHECK_SYS(sigprocmask(SIG_SETMASK, &none, NULL));
+}
+
 void check_begin(unsigned seconds)
 {
     const char *parent = getenv("TMPDIR");
     unsigned factor = from_environment("CHECK_TIME_FACTOR", check_under_valgrind() ? 10 : 1);
     struct sigaction action;
 
+    open_standard_streams();
+    default_signals();
     memset(&action, 0, sizeof action);
     action.sa_handler = stopped;
     CHECK_SYS(sigaction(SIGALRM, &action, NULL));
