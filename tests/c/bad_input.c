@@ -189,7 +189,7 @@ static void closed_watcher(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("null-watcher");
     null_watcher();
     check_case("null-arguments");

@@ -170,7 +170,7 @@ static void moved_to_alone(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("usual-mask");
     usual_mask();
     check_case("names");

@@ -13,7 +13,7 @@ int main(void)
     struct recorder recorder = {0};
     struct mirror mirror = {0};
 
-    check_begin(120);
+    check_begin(240);
     check_private_mounts();
     check_case("bound-inside");
     watcher = create();

@@ -122,7 +122,7 @@ void aborts(const char *what, void (*call)())
 
 int main()
 {
-    check_begin(120);
+    check_begin(240);
     check_case("throw");
     make_dir("t");
     make_dir("many");

@@ -359,7 +359,7 @@ void threads()
 
 int main()
 {
-    check_begin(120);
+    check_begin(240);
     check_case("events");
     events();
     check_case("errors");

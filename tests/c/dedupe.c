@@ -108,7 +108,7 @@ static void two_watches(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("usual-mask");
     usual_mask();
     check_case("opened-and-closed");

@@ -169,7 +169,7 @@ static void race(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("tree");
     tree();
     check_case("one-directory");

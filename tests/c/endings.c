@@ -205,7 +205,7 @@ static void many(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("root-deleted");
     root_deleted(RINOTIFY_WATCH_MASK, 0);
     root_deleted(RINOTIFY_WATCH_MASK, TREE);

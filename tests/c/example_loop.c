@@ -78,7 +78,7 @@ int main(int argc, char **argv)
     CHECK_EQ(argc, 3);
     path = realpath(argv[1], NULL);
     CHECK(path != NULL);
-    check_begin(120);
+    check_begin(240);
     by_signal = strcmp(argv[2], "signal") == 0;
     check_case("loop");
     nothing_there(path);

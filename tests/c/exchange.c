@@ -177,7 +177,7 @@ static void many(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("files");
     files();
     check_case("directories");

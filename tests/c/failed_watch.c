@@ -212,7 +212,7 @@ static void no_descriptor(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("simple");
     simple_failures();
     check_case("cancelled");

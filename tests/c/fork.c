@@ -41,7 +41,7 @@ int main(void)
     inotify_watcher *watcher;
     struct recorder inner = {0};
 
-    check_begin(120);
+    check_begin(240);
     check_case("fork");
     watcher = create();
     make_dirs("t/d/e");

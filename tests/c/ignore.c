@@ -161,7 +161,7 @@ static void dropped_by_the_kernel(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("queued");
     queued();
     check_case("watched-again");

@@ -40,7 +40,7 @@ static const struct {
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     CHECK_EQ(RINOTIFY_WATCH_MASK, 0x2fc6);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const char *words = rows[i].words;

@@ -181,7 +181,7 @@ static void between_roots(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("out-and-back");
     out_and_back();
     check_case("active-outside");

@@ -128,7 +128,7 @@ static void in_progress(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("visitor");
     visitor();
     check_case("release-function");

@@ -263,7 +263,7 @@ static void hard_link_below(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("same-path");
     same_path();
     check_case("ids");

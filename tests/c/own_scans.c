@@ -12,7 +12,7 @@ int main(void)
     struct recorder recorder = {0};
     uint32_t mask = IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE;
 
-    check_begin(120);
+    check_begin(240);
     check_case("own-scans");
     watcher = create();
     make_dirs("t/d/e");

@@ -120,7 +120,7 @@ static void slash(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("spellings");
     spellings();
     check_case("working-directory");

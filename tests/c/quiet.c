@@ -82,7 +82,7 @@ int main(void)
     unsigned own;
     sigset_t some;
 
-    check_begin(120);
+    check_begin(240);
     check_case("quiet");
     make_dir("t");
     for (int i = 0; i < 60; i++) {

@@ -214,7 +214,7 @@ static void one_descriptor(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("one-descriptor");
     one_descriptor();
     check_case("every-poll");

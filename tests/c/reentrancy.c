@@ -311,7 +311,7 @@ static void closed(bool by_sync)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("callbacks");
     reading();
     another_watcher();

@@ -85,7 +85,7 @@ int main(void)
 {
     static void (*const endings[])(void) = {ignore_by_path, ignore_by_id, close_it, destroy_it};
 
-    check_begin(120);
+    check_begin(240);
     check_case("endings");
 
     /* From outside, with events in the queue. */

@@ -209,7 +209,7 @@ static void root_renamed(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("later-paths");
     later_paths();
     check_case("sibling-prefix");

@@ -122,7 +122,7 @@ static void editor(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("file-over-file");
     file_over_file();
     check_case("directory-over-empty-directory");

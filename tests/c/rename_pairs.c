@@ -153,7 +153,7 @@ static void interleaved(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("between-directories");
     between_directories();
     check_case("no-pair");

@@ -119,7 +119,7 @@ static void ids_and_release(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("mask");
     mask();
     check_case("mask-below-a-rename");

@@ -188,7 +188,7 @@ static void error_and_stats(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("create-options");
     create_options();
     check_case("create-values");

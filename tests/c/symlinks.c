@@ -135,7 +135,7 @@ static void swapped(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("not-followed");
     not_followed();
     check_case("swapped");

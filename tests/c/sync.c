@@ -147,7 +147,7 @@ static void leaves_no_trace(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("nothing-to-tell");
     nothing_to_tell();
     check_case("everything");

@@ -215,7 +215,7 @@ static void woken_up(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("second-reader");
     second_reader();
     check_case("destroy-waits");

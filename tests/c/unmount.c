@@ -82,7 +82,7 @@ static void bind_mount(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_private_mounts();
     check_case("root-unmounted");
     root_unmounted();

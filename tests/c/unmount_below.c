@@ -13,7 +13,7 @@ int main(void)
     struct recorder recorder = {0};
     size_t told = 0;
 
-    check_begin(120);
+    check_begin(240);
     check_private_mounts();
     check_case("below-the-root");
     watcher = create();

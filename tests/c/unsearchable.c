@@ -37,7 +37,7 @@ static void watches(bool dumpable)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     check_case("dumpable");
     watches(true);
     CHECK_SYS(chdir(".."));

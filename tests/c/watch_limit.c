@@ -34,7 +34,7 @@ int main(void)
                                              .release = record_release};
     size_t kernel;
 
-    check_begin(120);
+    check_begin(240);
     check_case("tree");
     make_dir("t");
     for (int i = 0; i < 100; i++)

@@ -366,7 +366,7 @@ static void many_threads(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     CHECK_SYS(sem_init(&inside, 0, 0));
     CHECK_SYS(sem_init(&go_on, 0, 0));
     bad_options();

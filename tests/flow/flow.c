@@ -645,7 +645,7 @@ static void forked(void)
 
 int main(void)
 {
-    check_begin(120);
+    check_begin(240);
     start_and_stop();
     pause_and_resume();
     pause_inside();

@@ -186,7 +186,7 @@ int main(void)
 {
     inotify_watcher_stream *stream;
 
-    check_begin(30);
+    check_begin(240);
     ends = small_pipe();
     descriptors();
     sizes();

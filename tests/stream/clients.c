@@ -137,7 +137,7 @@ int main(void)
     struct client *silent = &clients[NEVER_READS];
     unsigned before;
 
-    check_begin(120);
+    check_begin(240);
     check_case("clients");
     CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
     make_dir("t");

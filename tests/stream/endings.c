@@ -229,7 +229,7 @@ static void forked_child(void)
 
 int main(void)
 {
-    check_begin(60);
+    check_begin(240);
     flush_first();
     nothing_to_flush();
     never_reading();

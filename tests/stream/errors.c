@@ -283,7 +283,7 @@ static void own_function(void)
 
 int main(void)
 {
-    check_begin(60);
+    check_begin(240);
     CHECK(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
     broken_pipe();
     signal_of_the_program();

@@ -188,7 +188,7 @@ static void lines(void)
 
 int main(void)
 {
-    check_begin(30);
+    check_begin(240);
     lengths();
     no_gap();
     insatiable();

@@ -215,7 +215,7 @@ static void not_an_event(void)
 
 int main(void)
 {
-    check_begin(30);
+    check_begin(240);
     keys();
     words();
     every_byte();

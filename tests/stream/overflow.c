@@ -97,7 +97,7 @@ int main(void)
     inotify_watcher_stream *stream;
     bool after = false;
 
-    check_begin(120);
+    check_begin(240);
     check_case("overflow");
     make_dir("t");
     watcher = create_with_small_queue();

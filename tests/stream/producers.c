@@ -320,7 +320,7 @@ static void early_resume(void)
 
 int main(void)
 {
-    check_begin(60);
+    check_begin(240);
     obedient_push();
     stubborn_push();
     pull(false);

@@ -207,7 +207,7 @@ static void a_loop_that_fails(void)
 
 int main(void)
 {
-    check_begin(60);
+    check_begin(240);
     a_pipe();
     hang_up();
     a_file();

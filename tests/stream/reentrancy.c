@@ -334,7 +334,7 @@ static bool live(enum callback where, void (*act)(struct actor *), int streaming
 
 int main(void)
 {
-    check_begin(60);
+    check_begin(240);
     for (int where = 0; where < CALLBACKS; where++)
         for (size_t i = 0; i < sizeof acts / sizeof acts[0]; i++)
             CHECK(live((enum callback)where, acts[i], 1) | live((enum callback)where, acts[i], 0));

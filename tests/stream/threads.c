@@ -222,7 +222,7 @@ int main(void)
 {
     unsigned rounds = check_rounds(300);
 
-    check_begin(120);
+    check_begin(240);
     for (unsigned round = 0; round < rounds; round++)
         ending(round);
     whole_lines();

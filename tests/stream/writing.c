@@ -252,7 +252,7 @@ static void blocking_flag(void)
 
 int main(void)
 {
-    check_begin(60);
+    check_begin(240);
     all_of_it(small_pipe(), "pipe");
     all_of_it(small_socket(), "socket");
     terminal();
