@@ -37,6 +37,15 @@ pub const RINOTIFY_WATCH_EMIT_EXISTING: u32 = 0x4;
 /// bound to a second place below the path is followed there. Changed by a second call, it counts for
 /// directories that are found from then on. Without it recursion crosses file systems. Since 0.1.
 pub const RINOTIFY_WATCH_ONE_FILE_SYSTEM: u32 = 0x10;
+/// Remember every entry of the watched directories (inode number, size, times, attributes, as
+/// hashes: about 50 bytes an entry), so that after an overflow (IN_Q_OVERFLOW) the files that
+/// differ are told as well: synthetic IN_CREATE and IN_DELETE, both for a name that belongs to
+/// another file now, IN_MODIFY for other content (size or time of modification; if the mask lacks
+/// it, IN_CLOSE_WRITE or else IN_ATTRIB), IN_ATTRIB for other attributes. A file that was changing
+/// when the overflow came can be told once more than it changed. Costs one fstatat(2) an entry
+/// when the watch is made, and one for an entry that has changed, when nothing else is to be done.
+/// Since 0.1.
+pub const RINOTIFY_WATCH_TRACK_ENTRIES: u32 = 0x8;
 
 /// The library made the event because the kernel could not: the entry was there before its
 /// directory was watched, or a rescan found the difference. Since 0.1.
@@ -44,10 +53,14 @@ pub const RINOTIFY_EVENT_SYNTHETIC: u32 = 0x1;
 /// Something failed after the watch was made: `error` has the errno value, `path` the place. Since
 /// 0.1.
 pub const RINOTIFY_EVENT_ERROR: u32 = 0x2;
-/// An overflow is being repaired; `path` is the root. Events up to RINOTIFY_EVENT_RESCAN_END bring
-/// the consumer back in step. Since 0.1.
+/// On IN_Q_OVERFLOW of a watch that holds directories or entries: what was lost is about to be made
+/// good. What is queued until the library has read the overflow is not delivered for this watch,
+/// as its paths could be wrong; then the directories are listed again while new events are
+/// delivered, and what differs is told by synthetic events. `path` is the root. A further overflow
+/// tells it again. Since 0.1.
 pub const RINOTIFY_EVENT_RESCAN_BEGIN: u32 = 0x4;
-/// The repair after an overflow is complete; `path` is the root. Since 0.1.
+/// The repair after an overflow is complete: the consumer knows all directories again, and with
+/// RINOTIFY_WATCH_TRACK_ENTRIES all entries. `path` is the root; the mask is 0. Since 0.1.
 pub const RINOTIFY_EVENT_RESCAN_END: u32 = 0x8;
 
 /// Creation flag: the deletion of a watched root is the end of the watcher. What was read of the

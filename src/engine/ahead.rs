@@ -226,6 +226,7 @@ impl<W: World> Engine<W> {
             there,
             open: false,
             tries: 0,
+            tag: self.rescan.unwrap_or(self.tag),
         });
     }
 

@@ -60,7 +60,8 @@ impl<W: World> Engine<W> {
     /// The short way: events in a row that are no rename, nothing of a directory's coming and going,
     /// and about directories that nothing is open about. False if the next one is none.
     fn hurry(&mut self, batch: &mut Batch) -> bool {
-        if !self.rechecks.is_empty() {
+        let calm = self.rechecks.is_empty() && self.resync.is_none() && self.rescan.is_none();
+        if !calm || self.tracking {
             return false;
         }
         let long = if self.held.is_empty() { MOVE } else { DIRENT };
@@ -102,6 +103,13 @@ impl<W: World> Engine<W> {
     }
 
     pub(super) fn poked(&mut self, raw: &Raw, pokes: [i32; 2]) {
+        if self.resync.is_some() {
+            let mark = raw.mask & libc::IN_MODIFY != 0 && self.unmarked.is_none();
+            if mark && raw.wd == pokes[self.loss()] {
+                self.in_step();
+            }
+            return;
+        }
         if raw.mask & libc::IN_ATTRIB == 0 {
             return;
         }
@@ -139,6 +147,9 @@ impl<W: World> Engine<W> {
         let Some(number) = self.watch_of(node) else {
             return;
         };
+        if self.resync.is_some() && !self.counts(batch, number, node, raw) {
+            return;
+        }
         if self.live(number, node) {
             self.announce(batch, node);
         }
@@ -157,6 +168,9 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
+        if self.rescan.is_some() && !self.believed(batch, number, node, raw, name) {
+            return;
+        }
         let young = self.tree.has(node, Flags::CLAIM);
         if !self.rechecks.is_empty() {
             self.answer_recheck(batch, number, node, raw, name);
@@ -186,6 +200,9 @@ impl<W: World> Engine<W> {
             } else {
                 self.note_silently(number, node, name, raw.mask);
             }
+        }
+        if self.tracking && self.tracks(number) {
+            self.changed(node, name, raw.mask);
         }
     }
 
@@ -228,6 +245,10 @@ impl<W: World> Engine<W> {
             // was moved over it.
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
             self.tree.set(node, Flags::NOTING);
+            if self.rescan.is_some() {
+                self.compare_below(node);
+                return;
+            }
             self.stop_listing(node);
             self.cancel_window(node);
             self.push_task(node);

@@ -41,7 +41,8 @@ impl<W: World> Engine<W> {
             return Ok(false);
         }
         let (_, parent) = &self.open[at];
-        if self.world.links_of(parent, name.get()) == Ok(2) {
+        let bare = self.tree.node(node).first == NONE && !self.tracks(number);
+        if bare && self.world.links_of(parent, name.get()) == Ok(2) {
             self.push_window(node, tag);
             return Ok(false);
         }

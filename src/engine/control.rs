@@ -86,11 +86,12 @@ impl<W: World> Engine<W> {
             watch.root = root;
         }
         self.by_id.insert(id, number);
+        self.count_tracking();
         self.adopt(number, root, wd);
         self.tag += 1;
         let tag = self.tag;
         self.tag += 1;
-        let list = noting || flags.contains(WatchFlags::RECURSIVE);
+        let list = self.watch(number).is_some_and(Watch::lists);
         match dir {
             Some(dir) if list => {
                 self.keep(root, dir);
@@ -111,7 +112,7 @@ impl<W: World> Engine<W> {
             move |errno| Failure { errno, step, path }
         };
         let modifiers = watch.mask & (IN_DONT_FOLLOW | IN_ONLYDIR);
-        if watch.deep() || watch.flags.contains(WatchFlags::EMIT_EXISTING) {
+        if watch.lists() {
             let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
             match self.world.open(&path, nofollow) {
                 Ok(dir) => {
@@ -120,7 +121,7 @@ impl<W: World> Engine<W> {
                     let wd = self.world.add(&dir, b".", mask).map_err(fail("inotify_add_watch"))?;
                     return Ok((Some(dir), wd));
                 }
-                // Only EMIT_EXISTING: a file has nothing to emit but is no error.
+                // A file has nothing to list, which is no error.
                 Err(Errno(libc::ENOTDIR)) if !watch.deep() => {}
                 Err(errno) => return Err(fail("open")(errno)),
             }
@@ -196,10 +197,13 @@ impl<W: World> Engine<W> {
             return Ok(());
         };
         let (old, spelled) = (watch.mask, watch.path.clone());
+        let before_flags = watch.flags;
         let new = if mask & IN_MASK_ADD != 0 { mask | (watch.mask & EVENTS) } else { mask };
         let before = (watch.root_mask(), watch.inner_mask(), watch.flags);
         watch.mask = new;
         watch.flags = flags;
+        let tracked = before_flags.contains(WatchFlags::TRACK_ENTRIES);
+        let tracks = flags.contains(WatchFlags::TRACK_ENTRIES);
         let after = (watch.root_mask(), watch.inner_mask(), watch.flags);
         let (root, path) = (watch.root, watch.absolute.clone());
         if before.0 != after.0 {
@@ -225,7 +229,12 @@ impl<W: World> Engine<W> {
         if before.1 != after.1 {
             self.remask_below(number, root, after.1);
         }
-        if deeper {
+        self.count_tracking();
+        if tracked && !tracks {
+            self.forget_files(root);
+        }
+        let remember = tracks && !tracked;
+        if deeper || remember {
             if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
                 let identity = self.world.identity(&dir).ok();
                 if let Some(watch) = self.watch_mut(number) {
@@ -234,6 +243,9 @@ impl<W: World> Engine<W> {
                 self.keep(root, dir);
             }
             self.push_task(root);
+            if remember {
+                self.list_all_below(root);
+            }
             while self.tree.has(root, Flags::TASK) || self.listing.is_some() {
                 self.scan(4096);
             }
@@ -242,6 +254,38 @@ impl<W: World> Engine<W> {
             self.wake();
         }
         self.poke_again()
+    }
+
+    /// Files are no longer remembered.
+    fn forget_files(&mut self, root: NodeId) {
+        let mut stack = vec![root];
+        while let Some(dir) = stack.pop() {
+            let mut child = self.tree.node(dir).first;
+            while child != NONE {
+                let next = self.tree.next(child);
+                if self.tree.has(child, Flags::DIR) {
+                    stack.push(child);
+                } else if !self.tree.flags(dir).intersects(Flags::NOTING | Flags::LISTING) {
+                    self.drop_child(child);
+                }
+                child = next;
+            }
+        }
+    }
+
+    /// All directories that are watched are listed once more.
+    fn list_all_below(&mut self, root: NodeId) {
+        let mut stack = vec![root];
+        while let Some(dir) = stack.pop() {
+            let mut child = self.tree.node(dir).first;
+            while child != NONE {
+                if self.tree.has(child, Flags::DIR) && self.tree.node(child).wd != 0 {
+                    self.push_task(child);
+                    stack.push(child);
+                }
+                child = self.tree.next(child);
+            }
+        }
     }
 
     fn remask_below(&mut self, number: u32, dir: NodeId, mask: u32) {
@@ -302,6 +346,7 @@ impl<W: World> Engine<W> {
         }
         let (id, root) = (watch.id, watch.root);
         self.by_id.remove(&id);
+        self.count_tracking();
         self.held.retain(|held| held.watch != number);
         self.done.retain(|&(_, _, of)| of != number);
         self.notices.retain(|notice| notice.watch != number);

@@ -101,7 +101,8 @@ impl<W: World> Engine<W> {
                 self.tree.clear(old, Flags::TOMB);
             }
         }
-        if child.is_none() && !noting && !follow {
+        let tracks = self.tracks(number);
+        if child.is_none() && !noting && !follow && !tracks {
             return None;
         }
         let kind = if is_dir { Flags::DIR } else { Flags::empty() };
@@ -109,6 +110,9 @@ impl<W: World> Engine<W> {
             Some(node) => node,
             None => self.tree.add(parent, name, kind),
         };
+        if tracks {
+            self.prints.unset(node);
+        }
         if live {
             self.tree.clear(node, Flags::PENDING);
         } else if noting {
@@ -150,7 +154,7 @@ impl<W: World> Engine<W> {
         }
         if let Some(child) = child {
             let wd = self.tree.node(child).wd;
-            if self.certain(child) && wd != 0 {
+            if self.certain(child) && wd != 0 && self.rescan.is_none() {
                 // The kernel drops the watch by itself.
                 if self.wds.remove(&mut self.tree, child) {
                     self.wds.bury(wd);

@@ -14,6 +14,7 @@ impl<W: World> Engine<W> {
             + self.tasks.capacity() * size_of::<super::Task>()
             + self.windows.capacity() * size_of::<super::Window>()
             + self.unsealed.capacity() * size_of::<super::Window>()
+            + self.prints.memory()
             + self.near.path.capacity()
             + self.scratch.capacity();
         let pending = self.tasks.len()

@@ -15,6 +15,7 @@ mod input;
 mod mask;
 mod moves;
 mod names;
+mod prints;
 mod reach;
 mod recheck;
 mod release;
@@ -43,6 +44,7 @@ use crate::sys::{Errno, ListBuffer};
 use filter::Question;
 use input::{Input, Raw};
 use moves::Held;
+use prints::Prints;
 use scan::{Listing, Task};
 use settle::{Settling, Window};
 use tell::Near;
@@ -116,6 +118,15 @@ pub struct Engine<W: World> {
     young_from: i32,
     stale: bool,
 
+    // After a loss of events: the poke that ends it, the tag of what is compared then, roots that
+    // are still to be looked at.
+    resync: Option<u64>,
+    rescan: Option<u32>,
+    roots: Vec<u32>,
+    // What is remembered of entries, if a watch wants it.
+    prints: Prints,
+    tracking: bool,
+
     // Windows: claims and listings that wait for the queue to catch up.
     unsealed: Vec<Window>,
     windows: VecDeque<Window>,
@@ -124,6 +135,7 @@ pub struct Engine<W: World> {
     seen: u64,
     // Why a poke could not be made that is due.
     unpoked: Option<Errno>,
+    unmarked: Option<Errno>,
     tag: u32,
     sync: Option<(u64, Option<u32>)>,
 
@@ -163,6 +175,7 @@ struct Recheck {
     /// That MOVED_FROM has been used.
     open: bool,
     tries: u16,
+    tag: u32,
 }
 
 /// An event that is about no kernel event.
@@ -173,6 +186,8 @@ struct Notice {
     error: i32,
     path: Vec<u8>,
     name: usize,
+    /// The watch ends with it.
+    last: bool,
 }
 
 impl<W: World> Engine<W> {
@@ -205,12 +220,18 @@ impl<W: World> Engine<W> {
             max_wd: 0,
             young_from: 1,
             stale: false,
+            resync: None,
+            rescan: None,
+            roots: Vec::new(),
+            prints: Prints::default(),
+            tracking: false,
             unsealed: Vec::new(),
             windows: VecDeque::new(),
             settling: None,
             issued: 0,
             seen: 0,
             unpoked: None,
+            unmarked: None,
             tag: 0,
             sync: None,
             doomed: Vec::new(),
@@ -241,9 +262,12 @@ impl<W: World> Engine<W> {
         if self.doom(256) {
             worked = true;
         }
+        self.end_rescan();
         let left = self.has_work();
         if left {
             self.wake();
+        } else if !worked && self.tracking {
+            self.refresh();
         }
         self.poke_again()?;
         if !self.input.is_empty() || left {
@@ -309,6 +333,7 @@ impl<W: World> Engine<W> {
             || !self.doomed.is_empty()
             || !self.wide.is_empty()
             || self.has_questions()
+            || !self.roots.is_empty()
             || (self.stale && !(self.blocked.is_empty() && self.rechecks.is_empty()))
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
@@ -348,8 +373,12 @@ impl<W: World> Engine<W> {
         if self.unpoked.is_some() {
             self.poke();
         }
-        let failed = |errno| Err(Failure { errno, step: "fchmod", path: Vec::new() });
-        self.unpoked.map_or(Ok(()), failed)
+        if self.unmarked.is_some() {
+            self.mark_loss();
+        }
+        let failed = |step| move |errno| Err(Failure { errno, step, path: Vec::new() });
+        self.unpoked.map_or(Ok(()), failed("fchmod"))?;
+        self.unmarked.map_or(Ok(()), failed("pwrite"))
     }
 
     fn watch(&self, number: u32) -> Option<&Watch> {
@@ -414,7 +443,7 @@ impl<W: World> Engine<W> {
                 tag
             }
         };
-        if self.pending_before(tag) {
+        if self.resync.is_some() || self.rescan.is_some() || self.pending_before(tag) {
             return false;
         }
         self.sync = None;

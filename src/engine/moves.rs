@@ -2,7 +2,7 @@
 
 use super::input::Raw;
 use super::names::Name;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use super::{Batch, Engine};
 
@@ -47,7 +47,7 @@ impl<W: World> Engine<W> {
         };
         let child = self.known(from, name, mask);
         let live = self.live(number, from);
-        if live {
+        if live && !self.unknown(number, from, child, mask) {
             self.vouch_gone(batch, from, child, name, mask);
             self.tell(batch, from, Some(name), mask, cookie, 0, &[]);
             if self.approach(from) {
@@ -85,8 +85,10 @@ impl<W: World> Engine<W> {
             return;
         }
         // An ignored directory has no wd; its destination counts all the same.
+        // And when events were lost, the wd may be of another.
         let wd = match self.tree.node(held.node).wd {
             0 => i32::MIN,
+            _ if self.rescan.is_some() => i32::MIN,
             wd => wd,
         };
         if let Some(to) = self.destination(held.from, after, held.cookie, wd) {
@@ -187,8 +189,12 @@ impl<W: World> Engine<W> {
     /// listing may be of another directory that had its old name.
     pub(super) fn put_node(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
         self.tree.attach(node, parent, name);
+        self.tree.clear(node, Flags::DOUBT);
+        self.tree.unmark(node, Marks::REPLACED);
         self.forget_near();
-        if self.tree.has(node, Flags::CLAIM) {
+        if self.rescan.is_some() {
+            self.compare_below(node);
+        } else if self.tree.has(node, Flags::CLAIM) {
             let mut child = self.tree.node(node).first;
             while child != NONE {
                 let next = self.tree.next(child);

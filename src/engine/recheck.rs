@@ -109,11 +109,17 @@ impl<W: World> Engine<W> {
                     if kind == Kind::Directory {
                         let flags = Flags::DIR | Flags::PENDING | Flags::NOTING;
                         let node = self.tree.add(dir, name, flags);
-                        self.push_task(node);
+                        self.push_task_tagged(node, asked.tag);
                     } else {
                         self.tree.add(dir, name, Flags::PENDING);
                     }
-                    self.push_window(dir, self.tag);
+                    if self.tracking
+                        && let Some(node) = self.tree.child(dir, name)
+                    {
+                        self.prints.unset(node);
+                    }
+                    self.cancel_window(dir);
+                    self.push_window(dir, asked.tag);
                 }
                 Err(errno) => {
                     asked.tries += 1;

@@ -12,7 +12,7 @@ mod trace;
 pub use fs::{Disk, Handle, Ino, Op};
 
 use super::World;
-use crate::sys::{Entry, Errno, Kind, ListBuffer};
+use crate::sys::{Entry, Errno, Facts, Kind, ListBuffer};
 
 /// A call of the engine that something can happen right before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +76,7 @@ impl Replay {
 
     fn watch_pokes(&mut self) {
         for (wd, &ino) in self.poke_wds.iter_mut().zip(&self.pokes) {
-            *wd = self.disk.mark(ino, libc::IN_ATTRIB).unwrap_or(-1);
+            *wd = self.disk.mark(ino, libc::IN_ATTRIB | libc::IN_MODIFY).unwrap_or(-1);
         }
     }
 
@@ -96,7 +96,7 @@ impl Replay {
         }
     }
 
-    fn mark(&mut self, ino: Ino, mask: u32) -> Result<i32, Errno> {
+    fn add_mark(&mut self, ino: Ino, mask: u32) -> Result<i32, Errno> {
         let new = !self.disk.marks.contains_key(&ino);
         if new && self.disk.marks.len() >= self.watch_limit.saturating_add(2) {
             return Err(Errno(libc::ENOSPC));
@@ -128,26 +128,24 @@ impl World for Replay {
         self.poke_wds
     }
 
-    fn renew_pokes(&mut self) {
+    fn mark(&mut self, which: usize) -> Result<(), Errno> {
         self.before(Call::Queue, 0);
-        for wd in self.poke_wds {
-            self.disk.unmark(wd);
-        }
-        self.watch_pokes();
+        self.disk.push(self.poke_wds[which], libc::IN_MODIFY, 0, b"");
+        Ok(())
     }
 
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
         let ino = self.disk.resolve(path).unwrap_or(0);
         self.before(Call::Add, ino);
         let ino = self.disk.resolve(path)?;
-        self.mark(ino, mask)
+        self.add_mark(ino, mask)
     }
 
     fn add(&mut self, dir: &Handle, name: &[u8], mask: u32) -> Result<i32, Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::Add, ino);
         let ino = self.disk.lookup(dir.ino, name)?;
-        self.mark(ino, mask)
+        self.add_mark(ino, mask)
     }
 
     fn remove(&mut self, wd: i32) {
@@ -233,6 +231,18 @@ impl World for Replay {
         self.before(Call::Stat, ino);
         let ino = self.disk.lookup(dir.ino, name)?;
         Ok(if self.disk.is_dir(ino) { Kind::Directory } else { Kind::Other })
+    }
+
+    fn facts_of(&mut self, dir: &Handle, name: &[u8]) -> Result<Facts, Errno> {
+        let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
+        self.before(Call::Stat, ino);
+        let ino = self.disk.lookup(dir.ino, name)?;
+        Ok(self.disk.facts(ino))
+    }
+
+    fn knows(&mut self, wd: i32) -> bool {
+        self.before(Call::Stat, 0);
+        self.disk.marks.values().any(|mark| mark.wd == wd)
     }
 
     fn give_way(&mut self) {

@@ -1,32 +1,389 @@
-//! After a loss of events.
+//! After a loss of events. What the tree holds is what the consumer believes; what the kernel lost
+//! can have made any of it wrong. So everything that was queued while events were lost is dropped
+//! where a tree is concerned, and then the tree is compared with the real one: every directory is
+//! listed again, in bounded steps, while new events are used as ever, and what differs is told.
+//!
+//! The queue says only that it was full, not when it had room again; but events are lost at most up
+//! to the moment when the overflow is read, for a later loss puts a new overflow into the queue
+//! (fs/notify/notification.c, fsnotify_insert_event). A poke made after that is the end of it.
 
+use super::names::Name;
+use super::prints::Change;
+use super::scan::Listing;
+use super::tree::{Flags, Marks, NONE, NodeId};
+use super::watches::WatchFlags;
 use super::world::World;
-use super::{Engine, Notice};
+use super::{Batch, Engine, Notice};
+use crate::api::abi::{RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END};
+use crate::engine::input::Raw;
+use crate::engine::mask::SYNTHETIC;
+use crate::sys::{Errno, Kind};
+
+use libc::{
+    IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_DONT_FOLLOW, IN_IGNORED,
+    IN_ISDIR, IN_MASK_ADD, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW,
+};
 
 impl<W: World> Engine<W> {
-    /// The queue has lost events. Every watch is told.
+    /// The queue has lost events: every watch is told.
     pub(super) fn overflow(&mut self) {
         self.counters.overflows += 1;
-        // Pokes may be lost, too: whatever waits for one need not wait any longer.
-        self.world.renew_pokes();
-        self.seen = self.issued;
         for number in 0..self.watches.len() {
-            let Some(watch) = &self.watches[number] else {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            let Some(watch) = self.watch(number).filter(|watch| !watch.ended) else {
                 continue;
             };
-            if watch.ended {
-                continue;
+            let flags = if watch.holds_tree() { RINOTIFY_EVENT_RESCAN_BEGIN } else { 0 };
+            self.notice_root(number, IN_Q_OVERFLOW, flags, false);
+        }
+        // Pokes may be lost as well, and older ones still come; so this one is of its own kind.
+        self.mark_loss();
+    }
+
+    /// Makes that poke. If it fails it is due.
+    pub(super) fn mark_loss(&mut self) {
+        match self.world.mark(self.loss()) {
+            Ok(()) => {
+                self.issued += 1;
+                self.resync = Some(self.issued);
+                self.unmarked = None;
             }
-            let path = watch.path.clone();
-            let name = path.len();
+            Err(errno) => {
+                self.resync = Some(u64::MAX);
+                self.unmarked = Some(errno);
+            }
+        }
+    }
+
+    /// The poke file that marks the end of the latest loss. An older mark can still be on its way if
+    /// two overflows were read at once.
+    pub(super) fn loss(&self) -> usize {
+        usize::from(self.counters.overflows % 2 == 1)
+    }
+
+    /// Queues an event about the root of a watch.
+    fn notice_root(&mut self, number: u32, mask: u32, flags: u32, last: bool) {
+        let Some(watch) = self.watch(number) else { return };
+        let path = watch.path.clone();
+        let name = path.len();
+        let said = |notice: &&Notice| {
+            notice.watch == number && notice.mask == mask && notice.flags == flags
+        };
+        if !self.notices.iter().any(|notice| said(&notice)) {
             self.notices.push_back(Notice {
-                watch: u32::try_from(number).unwrap_or(u32::MAX),
-                mask: libc::IN_Q_OVERFLOW,
-                flags: 0,
+                watch: number,
+                mask,
+                flags,
                 error: 0,
                 path,
                 name,
+                last,
             });
         }
+    }
+
+    /// No event has been lost since: the comparison can begin.
+    pub(super) fn in_step(&mut self) {
+        self.seen = self.resync.take().unwrap_or(self.issued);
+        self.held.clear();
+        self.done.clear();
+        self.exchanges.clear();
+        self.wds.forget_all();
+        for asked in &mut self.rechecks {
+            asked.open = true;
+        }
+        self.rescan = Some(self.tag);
+        self.tag += 1;
+        self.roots.clear();
+        for number in 0..self.watches.len() {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            if self.watch(number).is_some_and(|watch| !watch.ended) {
+                self.roots.push(number);
+            }
+        }
+    }
+
+    /// Does an event count? While events were lost none does that is about the inside of a tree.
+    pub(super) fn counts(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        node: NodeId,
+        raw: &Raw,
+    ) -> bool {
+        let tree = self.watch(number).is_some_and(|watch| watch.holds_tree());
+        if !tree || (raw.name_len == 0 && self.tree.has(node, Flags::ROOT)) {
+            return true;
+        }
+        if raw.mask & IN_IGNORED != 0 {
+            // This much is true: the directory is no more.
+            let parent = self.tree.node(node).parent;
+            let told = self.live(number, parent) && !self.tree.has(node, Flags::PENDING);
+            if self.certain(node) && told {
+                self.tell_gone(batch, node);
+            } else {
+                self.wds.remove(&mut self.tree, node);
+                self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+            }
+        }
+        false
+    }
+
+    /// Is a watched root still there? Then what is below it is compared.
+    pub(super) fn check_roots(&mut self, left: &mut usize) {
+        while *left > 0 {
+            let Some(number) = self.roots.pop() else { return };
+            *left = left.saturating_sub(8);
+            let Some(watch) = self.watch(number).filter(|watch| !watch.ended) else {
+                continue;
+            };
+            let (root, tree) = (watch.root, watch.holds_tree());
+            let wd = self.tree.node(root).wd;
+            let there = if tree && watch.identity.is_some() {
+                self.open_dir(root).is_ok()
+            } else {
+                let mask = watch.root_mask() | (watch.mask & IN_DONT_FOLLOW) | IN_MASK_ADD;
+                let path = watch.absolute.clone();
+                match self.world.add_path(&path, mask) {
+                    Ok(is) if is != wd => {
+                        self.refuse(is);
+                        false
+                    }
+                    other => other.is_ok(),
+                }
+            };
+            if !there && !self.world.knows(wd) {
+                // Its end was lost.
+                self.notice_root(number, IN_DELETE_SELF, SYNTHETIC, false);
+                self.notice_root(number, IN_IGNORED, 0, true);
+            } else if tree {
+                self.compare_below(root);
+            }
+        }
+    }
+
+    /// All that is believed of a directory's inside is to be compared with what is there.
+    pub(super) fn compare_below(&mut self, node: NodeId) {
+        self.stop_listing(node);
+        self.cancel_window(node);
+        self.tree.mark(node, Marks::STALE);
+        self.push_task_tagged(node, self.rescan.unwrap_or(self.tag));
+    }
+
+    /// The comparison is complete when nothing of it is left.
+    pub(super) fn end_rescan(&mut self) {
+        let Some(tag) = self.rescan else { return };
+        if self.resync.is_some() || !self.roots.is_empty() || self.pending_before(tag) {
+            return;
+        }
+        self.rescan = None;
+        for number in 0..self.watches.len() {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            if self.watch(number).is_some_and(|watch| !watch.ended && watch.holds_tree()) {
+                self.notice_root(number, 0, RINOTIFY_EVENT_RESCAN_END, false);
+            }
+        }
+    }
+
+    /// Before a directory is listed to be compared: everything in it is in doubt.
+    pub(super) fn doubt(&mut self, at: &mut NodeId, left: &mut usize) {
+        const EACH: usize = 8;
+        while *at != NONE && *left > 0 {
+            *left -= 1;
+            for _ in 0..EACH {
+                if *at == NONE {
+                    break;
+                }
+                let child = *at;
+                *at = self.tree.next(child);
+                if self.tree.has(child, Flags::PENDING) {
+                    // Not told yet: if it is there it is found again.
+                    self.drop_child(child);
+                } else if !self.tree.has(child, Flags::TOMB) {
+                    self.tree.set(child, Flags::DOUBT);
+                }
+            }
+        }
+    }
+
+    /// A listing that compares has an entry that is believed to be there.
+    pub(super) fn found_again(
+        &mut self,
+        number: u32,
+        listing: &Listing<W::Dir>,
+        name: &[u8],
+        kind: Kind,
+        child: NodeId,
+    ) {
+        let is_dir = kind == Kind::Directory;
+        if !self.tree.has(child, Flags::DOUBT) {
+            // The queue has spoken of it since.
+            return;
+        }
+        let tracks = self.tracks(number);
+        if self.tree.has(child, Flags::DIR) != is_dir {
+            self.tree.mark(child, Marks::REPLACED);
+            return;
+        }
+        if is_dir && !self.same_directory(number, listing, name, child, tracks) {
+            return;
+        }
+        if tracks {
+            match self.compare(child, &listing.dir, name) {
+                Change::None => {}
+                Change::Content => self.tree.mark(child, Marks::CHANGED),
+                Change::Attributes => self.tree.mark(child, Marks::ATTRIBUTES),
+                Change::Replaced => {
+                    self.tree.mark(child, Marks::REPLACED);
+                    return;
+                }
+            }
+        }
+        self.tree.clear(child, Flags::DOUBT);
+    }
+
+    /// Is the directory of this name the one that is believed to be there? What is in it is
+    /// compared then.
+    fn same_directory(
+        &mut self,
+        number: u32,
+        listing: &Listing<W::Dir>,
+        name: &[u8],
+        child: NodeId,
+        tracks: bool,
+    ) -> bool {
+        let aside = Marks::LEFT_OUT | Marks::ASKED;
+        if self.tree.has(child, Flags::EXCLUDED) || self.tree.marks(child).intersects(aside) {
+            return true;
+        }
+        let wd = self.tree.node(child).wd;
+        if wd == 0 {
+            let followed = self.descends(number, listing.node);
+            if followed || self.tree.has(child, Flags::UNCOVERED) {
+                self.tree.mark(child, Marks::STALE);
+                self.push_front(child, listing.tag);
+            }
+            return true;
+        }
+        let wanted = self.wanted(number, child);
+        match self.world.add(&listing.dir, name, wanted) {
+            Ok(is) if is == wd => {
+                let bare = !tracks && self.tree.node(child).first == NONE;
+                if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
+                    self.tree.mark(child, Marks::STALE);
+                    self.push_front(child, listing.tag);
+                }
+                true
+            }
+            Ok(other) => {
+                self.refuse(other);
+                self.tree.mark(child, Marks::REPLACED);
+                false
+            }
+            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {
+                self.tree.mark(child, Marks::REPLACED);
+                false
+            }
+            Err(errno) => {
+                // There is a directory; whether it is the same cannot be known.
+                self.uncover(number, child, errno, "inotify_add_watch");
+                true
+            }
+        }
+    }
+
+    /// The queue has caught up with a listing that compared: what was not found is gone, what was
+    /// found to be different is told.
+    pub(super) fn settle_doubt(&mut self, batch: &mut Batch, dir: NodeId, child: NodeId) {
+        let marks = self.tree.marks(child);
+        if self.tree.has(child, Flags::DOUBT) {
+            if self.tree.marks(dir).contains(Marks::STALE) {
+                // It is to be compared again.
+                return;
+            }
+            let name = Name::new(self.tree.name(child));
+            self.tell_gone(batch, child);
+            if marks.contains(Marks::REPLACED) {
+                self.ask_now(dir, name.get(), 0);
+                self.stale = true;
+            }
+            return;
+        }
+        let changes = marks & (Marks::CHANGED | Marks::ATTRIBUTES);
+        if changes.is_empty() {
+            return;
+        }
+        self.tree.unmark(child, changes);
+        let mask = self.watch_of(dir).and_then(|number| self.watch(number)).map_or(0, |w| w.mask);
+        let first = |bits: &[u32]| bits.iter().copied().find(|bit| mask & bit != 0).unwrap_or(0);
+        let bits = if changes.contains(Marks::CHANGED) {
+            first(&[IN_MODIFY, IN_CLOSE_WRITE, IN_ATTRIB])
+        } else {
+            IN_ATTRIB
+        };
+        let name = Name::new(self.tree.name(child));
+        let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
+        self.tell(batch, dir, Some(name.get()), bits | is_dir, 0, SYNTHETIC, &[]);
+    }
+
+    /// Tells that an entry is gone, and takes it out of the tree.
+    pub(super) fn tell_gone(&mut self, batch: &mut Batch, child: NodeId) {
+        let parent = self.tree.node(child).parent;
+        let name = Name::new(self.tree.name(child));
+        let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
+        self.tell(batch, parent, Some(name.get()), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
+        self.drop_child(child);
+    }
+
+    /// The end of an entry was lost, or its beginning: is an event of this kind about something
+    /// that the consumer knows? What it does not know it need not be told the end of.
+    pub(super) fn believed(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        dir: NodeId,
+        raw: &Raw,
+        name: &[u8],
+    ) -> bool {
+        if self.tree.has(dir, Flags::NOTING) || !self.live(number, dir) {
+            return true;
+        }
+        if raw.mask & (IN_CREATE | IN_MOVED_TO) != 0 {
+            return true;
+        }
+        let is_dir = raw.mask & IN_ISDIR != 0;
+        let plain = Flags::PENDING | Flags::TOMB;
+        let child = self.tree.child(dir, name);
+        let told = child.filter(|&child| !self.tree.flags(child).intersects(plain));
+        if let Some(child) = told {
+            if self.tree.has(child, Flags::DIR) == is_dir {
+                return true;
+            }
+            // Something else has had the name in between.
+            self.tell_gone(batch, child);
+        }
+        child.is_some_and(|child| told != Some(child)) || !self.all_known(number, is_dir)
+    }
+
+    /// Every entry of this kind has a node, so one without a node is one that was not told.
+    fn all_known(&self, number: u32, is_dir: bool) -> bool {
+        let follows =
+            self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD));
+        self.tracks(number) || (is_dir && follows)
+    }
+
+    /// The same for what is taken away by a rename.
+    pub(super) fn unknown(
+        &self,
+        number: u32,
+        dir: NodeId,
+        child: Option<NodeId>,
+        raw: u32,
+    ) -> bool {
+        self.rescan.is_some()
+            && child.is_none()
+            && raw & IN_MOVED_FROM != 0
+            && !self.tree.has(dir, Flags::NOTING)
+            && self.all_known(number, raw & IN_ISDIR != 0)
     }
 }

@@ -3,7 +3,7 @@
 //! and every directory that is listed is shown to be the one that is watched.
 
 use super::names::Name;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::{Failure, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice, mask};
@@ -42,13 +42,17 @@ pub(super) fn gone(errno: Errno) -> bool {
 pub(super) struct Listing<D> {
     pub(super) node: NodeId,
     pub(super) tag: u32,
-    dir: D,
+    pub(super) dir: D,
     more: bool,
     /// As long as this is how many children were ever added, the directory has none but what the
     /// first getdents64(2) told.
     fresh: Option<u64>,
     /// There was a first.
     continued: bool,
+    /// What is believed is compared with it.
+    compares: bool,
+    /// The first child that is still to be put in doubt before.
+    pub(super) doubt: NodeId,
 }
 
 impl<W: World> Engine<W> {
@@ -88,6 +92,7 @@ impl<W: World> Engine<W> {
                 break;
             }
         }
+        self.check_roots(&mut left);
         let narrowed = !self.wide.is_empty();
         self.narrow(&mut left);
         if self.tasks.is_empty() && self.listing.is_none() {
@@ -234,7 +239,10 @@ impl<W: World> Engine<W> {
         self.count_task(tag, true);
         self.list_buffer.clear();
         let fresh = (self.tree.node(node).first == NONE).then(|| self.tree.added());
-        self.listing = Some(Listing { node, tag, dir, more: true, fresh, continued: false });
+        let compares = self.tree.marks(node).contains(Marks::STALE);
+        let doubt = if compares { self.tree.node(node).first } else { NONE };
+        let (more, continued) = (true, false);
+        self.listing = Some(Listing { node, tag, dir, more, fresh, continued, compares, doubt });
     }
 
     /// A directory that is being listed goes.
@@ -255,6 +263,8 @@ impl<W: World> Engine<W> {
             self.count_task(listing.tag, false);
             return;
         };
+        let mut whole = true;
+        self.doubt(&mut listing.doubt, left);
         let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
         while *left > 0 && listing.more {
             match buffer.next_entry() {
@@ -281,6 +291,7 @@ impl<W: World> Engine<W> {
                     }
                     Err(errno) => {
                         listing.more = false;
+                        whole = false;
                         // ENOENT: the directory was removed while it was listed, which is its end.
                         if errno.0 != libc::ENOENT {
                             self.uncover(number, node, errno, "getdents64");
@@ -295,6 +306,9 @@ impl<W: World> Engine<W> {
             return;
         }
         self.tree.clear(node, Flags::LISTING);
+        if whole {
+            self.tree.unmark(node, Marks::STALE);
+        }
         self.count_task(listing.tag, false);
         self.push_window(node, listing.tag);
         if !self.tasks.is_empty() {
@@ -317,30 +331,47 @@ impl<W: World> Engine<W> {
     ) {
         let noting = self.tree.has(parent, Flags::NOTING);
         let is_dir = kind == Kind::Directory;
-        let descend = is_dir && self.descends(number, parent);
-        if !descend && !noting {
+        let follows = is_dir && self.follows(number);
+        // What is found only now came while events were lost.
+        let new = noting || listing.compares;
+        let descend = if listing.compares && !noting {
+            follows
+        } else {
+            is_dir && self.descends(number, parent)
+        };
+        let tracks = self.tracks(number);
+        // Directories that are there already, and are left alone, are remembered: a later one is
+        // known to be new.
+        if !descend && !noting && !tracks && !follows {
             return;
         }
         let fresh = listing.fresh == Some(self.tree.added());
-        if !fresh && self.tree.child(parent, name).is_some() {
+        let known = if fresh { None } else { self.tree.child(parent, name) };
+        if let Some(child) = known {
             // The queue has spoken of it already, or an earlier listing has it.
+            if listing.compares {
+                self.found_again(number, listing, name, kind, child);
+            }
             return;
         }
         let mut flags = if is_dir { Flags::DIR } else { Flags::empty() };
-        if noting {
+        if new {
             flags |= Flags::PENDING;
         }
         let node = self.tree.add(parent, name, flags);
         if fresh {
             listing.fresh = Some(self.tree.added());
         }
+        if tracks {
+            self.remember(node, &listing.dir, name);
+        }
         if !descend || !self.judge(number, node) {
             return;
         }
-        if noting {
+        if new {
             self.tree.set(node, Flags::NOTING);
         }
-        if noting || self.stays(number) {
+        if new || self.stays(number) {
             self.push_front(node, listing.tag);
             return;
         }
@@ -353,6 +384,7 @@ impl<W: World> Engine<W> {
             Ok(wd) => {
                 self.adopt(number, node, wd);
                 let leaf = !self.tree.has(node, Flags::UNLISTED)
+                    && !tracks
                     && self.world.links_of(&listing.dir, name) == Ok(2);
                 if leaf || self.tree.has(node, Flags::UNLISTED) {
                     self.push_window(node, listing.tag);
@@ -368,6 +400,11 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// Are new directories followed?
+    fn follows(&self, number: u32) -> bool {
+        self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD))
+    }
+
     pub(super) fn push_front(&mut self, node: NodeId, tag: u32) {
         if !self.tree.has(node, Flags::TASK) {
             self.tree.set(node, Flags::TASK);
@@ -377,7 +414,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Are the subdirectories of this directory watched?
-    fn descends(&self, number: u32, parent: NodeId) -> bool {
+    pub(super) fn descends(&self, number: u32, parent: NodeId) -> bool {
         let Some(watch) = self.watch(number) else {
             return false;
         };
@@ -453,6 +490,7 @@ impl<W: World> Engine<W> {
             error,
             path,
             name,
+            last: false,
         });
     }
 }

@@ -2,9 +2,14 @@
 //! kept until the queue has caught up with it: an event about a name in the meantime counts more
 //! than the listing, and what no event spoke of has been there all along and is told then.
 
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use super::{Batch, Engine};
+
+/// What a comparison has found.
+const NEWS: Marks = Marks::CHANGED.union(Marks::ATTRIBUTES);
+/// Children looked at in one go.
+const CHILDREN: usize = 1024;
 
 /// A node whose claim or listing waits for the queue.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +48,8 @@ impl<W: World> Engine<W> {
     /// Puts a mark into the queue behind what the listings saw. With an empty queue, and all read
     /// events used, the queue has caught up already.
     pub(super) fn seal(&mut self) {
-        if self.unsealed.is_empty() {
+        // While events are being lost a mark would only make it worse.
+        if self.unsealed.is_empty() || self.resync.is_some() {
             return;
         }
         // Windows before these that wait for a poke to come out keep their place.
@@ -104,7 +110,10 @@ impl<W: World> Engine<W> {
             self.open_settling(batch, window);
             return true;
         }
-        while !self.full(batch) {
+        for _ in 0..CHILDREN {
+            if self.full(batch) {
+                break;
+            }
             let Some(Settling { node, next, tag: _ }) = self.settling else {
                 break;
             };
@@ -153,10 +162,22 @@ impl<W: World> Engine<W> {
         if flags.contains(Flags::PENDING) {
             self.tell_pending(batch, child);
         }
-        if !flags.contains(Flags::DIR) {
+        if flags.contains(Flags::DOUBT) || self.tree.marks(child).intersects(NEWS) {
+            let dir = self.tree.node(child).parent;
+            self.settle_doubt(batch, dir, child);
+            if self.tree.has(child, Flags::DEAD) || self.tree.node(child).parent != dir {
+                return;
+            }
+        }
+        if flags.contains(Flags::TOMB) || (!flags.contains(Flags::DIR) && !self.keeps(child)) {
             // A tomb, or a file that was noted for as long as the window was open.
             self.drop_child(child);
         }
+    }
+
+    /// Are files remembered where this one is?
+    fn keeps(&self, child: NodeId) -> bool {
+        self.tracking && self.watch_of(child).is_some_and(|number| self.tracks(number))
     }
 
     /// A node goes: nothing may point to it any more.
@@ -168,6 +189,11 @@ impl<W: World> Engine<W> {
             if settling.node == node {
                 self.settling = None;
             }
+        }
+        if let Some(listing) = &mut self.listing
+            && listing.doubt == node
+        {
+            listing.doubt = self.tree.next(node);
         }
     }
 }

@@ -177,6 +177,10 @@ impl<W: World> Engine<W> {
         if notice.error != 0 {
             batch.add_extra(notice.error, &[]);
         }
+        if notice.last {
+            batch.mark_last();
+            self.end_watch(notice.watch);
+        }
     }
 
     /// Tells what the way to a node has that was not told yet; an event of the node shows that all

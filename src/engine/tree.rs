@@ -88,6 +88,14 @@ bitflags! {
         const ASKED = 1 << 2;
         /// The caller let it in.
         const AGREED = 1 << 3;
+        /// What is believed of its inside is to be compared with what is there.
+        const STALE = 1 << 4;
+        /// Another entry has its name.
+        const REPLACED = 1 << 5;
+        /// Its content is not as it was told.
+        const CHANGED = 1 << 6;
+        /// Its attributes are not as they were told.
+        const ATTRIBUTES = 1 << 7;
     }
 }
 
@@ -199,6 +207,11 @@ impl Tree {
     /// Clears marks.
     pub fn unmark(&mut self, id: NodeId, marks: Marks) {
         self.nodes[id as usize].marks -= marks;
+    }
+
+    /// Is there a node of this number, alive or dead?
+    pub fn exists(&self, id: NodeId) -> bool {
+        (id as usize) < self.nodes.len()
     }
 
     /// All of these are set.

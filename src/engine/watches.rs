@@ -17,6 +17,8 @@ bitflags! {
         const AUTO_ADD = 0x2;
         /// Report what is there already.
         const EMIT_EXISTING = 0x4;
+        /// Remember every entry, to tell the difference after a loss of events.
+        const TRACK_ENTRIES = 0x8;
         /// Stay on the file system, and the mount, of the root.
         const ONE_FILE_SYSTEM = 0x10;
     }
@@ -71,6 +73,16 @@ impl Watch {
         self.flags.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD)
     }
 
+    /// The inside of its root is known, and compared after a loss of events.
+    pub fn holds_tree(&self) -> bool {
+        self.deep() || self.flags.contains(WatchFlags::TRACK_ENTRIES)
+    }
+
+    /// Its root is listed when it is made.
+    pub fn lists(&self) -> bool {
+        self.holds_tree() || self.flags.contains(WatchFlags::EMIT_EXISTING)
+    }
+
     /// What the kernel is asked for at a directory below the root. MOVE_SELF settles the pairing of
     /// renames; the other self events are the parent's to tell. EXCL_UNLINK, because the path of an
     /// event about an unlinked file that is still open would be wrong.
@@ -86,7 +98,7 @@ impl Watch {
 
     /// What the kernel is asked for at the root.
     pub fn root_mask(&self) -> u32 {
-        let deep = if self.deep() || self.flags.contains(WatchFlags::EMIT_EXISTING) {
+        let deep = if self.lists() {
             DIRENT
         } else if self.mask & (libc::IN_MOVED_FROM | libc::IN_MOVED_TO) != 0 {
             // Both halves, to pair them.

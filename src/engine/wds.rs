@@ -226,6 +226,29 @@ impl Wds {
         }
     }
 
+    /// `IN_IGNORED` of any may have been lost.
+    pub fn forget_all(&mut self) {
+        if self.buried == 0 {
+            return;
+        }
+        let mut buried = Vec::new();
+        for &slot in self.table.iter().filter(|&&slot| slot != 0) {
+            #[expect(clippy::cast_possible_truncation, reason = "a place is in the lower half")]
+            let leaf = slot as u32 as usize;
+            let first = (slot >> 32).saturating_sub(1) * LEAF as u64;
+            for (at, &id) in self.leaves[leaf].iter().enumerate() {
+                if id == BURIED
+                    && let Ok(wd) = i32::try_from(first + at as u64)
+                {
+                    buried.push(wd);
+                }
+            }
+        }
+        for wd in buried {
+            self.put(wd, NONE);
+        }
+    }
+
     /// Kernel watches in use.
     pub fn len(&self) -> usize {
         self.used + self.buried

@@ -1,7 +1,7 @@
 //! What the engine asks of the kernel. Tests put a replayed trace in its place.
 
 use super::watches::Failure;
-use crate::sys::{Dir, Errno, Inotify, Kind, ListBuffer, OwnCwd, Poker};
+use crate::sys::{Dir, Errno, Facts, Inotify, Kind, ListBuffer, OwnCwd, Poker};
 
 /// The kernel, or a trace.
 pub trait World {
@@ -16,8 +16,8 @@ pub trait World {
     fn poke(&mut self, which: usize) -> Result<(), Errno>;
     /// wds of the poke files.
     fn poke_wds(&self) -> [i32; 2];
-    /// New wds for the poke files.
-    fn renew_pokes(&mut self);
+    /// Queues an event that no poke looks like: `IN_MODIFY` of one of the files.
+    fn mark(&mut self, which: usize) -> Result<(), Errno>;
     /// inotify_add_watch(2) by path.
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno>;
     /// The same by name in an open directory; "." is the directory itself.
@@ -43,6 +43,10 @@ pub trait World {
     fn links_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<u64, Errno>;
     /// What an entry is.
     fn kind_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Kind, Errno>;
+    /// What is worth knowing of an entry.
+    fn facts_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Facts, Errno>;
+    /// Does the kernel still watch this wd? If that cannot be known, it does.
+    fn knows(&mut self, wd: i32) -> bool;
     /// Lets other threads of the machine go on.
     fn give_way(&mut self);
 }
@@ -113,15 +117,15 @@ impl World for Kernel {
     }
 
     fn poke(&mut self, which: usize) -> Result<(), Errno> {
-        self.poker.poke(&self.inotify, which)
+        self.poker.poke(which)
     }
 
     fn poke_wds(&self) -> [i32; 2] {
         self.poker.wds()
     }
 
-    fn renew_pokes(&mut self) {
-        self.poker.renew(&self.inotify);
+    fn mark(&mut self, which: usize) -> Result<(), Errno> {
+        self.poker.mark(which)
     }
 
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
@@ -189,6 +193,14 @@ impl World for Kernel {
 
     fn kind_of(&mut self, dir: &Dir, name: &[u8]) -> Result<Kind, Errno> {
         dir.kind_of(name)
+    }
+
+    fn facts_of(&mut self, dir: &Dir, name: &[u8]) -> Result<Facts, Errno> {
+        dir.facts_of(name)
+    }
+
+    fn knows(&mut self, wd: i32) -> bool {
+        self.inotify.knows(wd).unwrap_or(true)
     }
 
     fn give_way(&mut self) {

@@ -15,6 +15,25 @@ pub enum Kind {
     Other,
 }
 
+/// What is worth knowing of an entry, to tell later whether it has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// What it is.
+    pub kind: Kind,
+    /// Inode number.
+    pub ino: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Of the last change of its content: seconds, nanoseconds.
+    pub mtime: (i64, i64),
+    /// Of the last change of anything.
+    pub ctime: (i64, i64),
+    /// Type and permissions.
+    pub mode: u32,
+    /// User and group.
+    pub owner: (u32, u32),
+}
+
 /// One entry of a listing.
 #[derive(Debug)]
 pub struct Entry<'a> {
@@ -248,6 +267,21 @@ impl Dir {
         let stat = self.stat(name)?;
         let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
         Ok(if is_dir { Kind::Directory } else { Kind::Other })
+    }
+
+    /// What is worth knowing of an entry.
+    pub fn facts_of(&self, name: &[u8]) -> Result<Facts, Errno> {
+        let stat = self.stat(name)?;
+        let is_dir = stat.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        Ok(Facts {
+            kind: if is_dir { Kind::Directory } else { Kind::Other },
+            ino: stat.st_ino,
+            size: stat.st_size.cast_unsigned(),
+            mtime: (stat.st_mtime, stat.st_mtime_nsec),
+            ctime: (stat.st_ctime, stat.st_ctime_nsec),
+            mode: stat.st_mode,
+            owner: (stat.st_uid, stat.st_gid),
+        })
     }
 
     fn stat(&self, name: &[u8]) -> Result<libc::stat, Errno> {

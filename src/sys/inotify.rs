@@ -75,6 +75,16 @@ impl Inotify {
         // SAFETY: no pointers.
         call(Call::RmWatch, || unsafe { libc::inotify_rm_watch(self.fileno(), wd) }).map(drop)
     }
+
+    /// Does the kernel still watch this wd? Asked of /proc/self/fdinfo, which lists them all
+    /// (fs/notify/fdinfo.c): slow, but the only way to know without adding or removing.
+    pub fn knows(&self, wd: i32) -> Result<bool, Errno> {
+        let path = format!("/proc/self/fdinfo/{}", self.fileno());
+        let text = std::fs::read(path)
+            .map_err(|error| Errno(error.raw_os_error().unwrap_or(libc::EIO)))?;
+        let wanted = format!("inotify wd:{wd:x} ");
+        Ok(text.split(|&b| b == b'\n').any(|line| line.starts_with(wanted.as_bytes())))
+    }
 }
 
 /// Two anonymous memory files, watched for `IN_ATTRIB`. fchmod(2) of one queues an event, and the
@@ -83,18 +93,14 @@ impl Inotify {
 /// inotify_merge): in turn, one poke is one event.
 pub struct Poker {
     files: [OwnedFd; 2],
-    /// 0: not watched.
     wds: [i32; 2],
-    /// Watches of before, whose events count no more; 0: none. They must go before the files are
-    /// watched anew, for as long as one stands the file keeps its wd.
-    old: [i32; 2],
 }
 
 impl Poker {
     /// Makes and watches the files. Fails with the step that did.
     pub fn new(inotify: &Inotify) -> Result<Self, (Errno, &'static str, &'static [u8])> {
         let file = || Self::file().map_err(|errno| (errno, "memfd_create", &b""[..]));
-        let mut poker = Self { files: [file()?, file()?], wds: [0; 2], old: [0; 2] };
+        let mut poker = Self { files: [file()?, file()?], wds: [0; 2] };
         // By this way, so it must be there; and a limit can be in the way.
         poker
             .watch(inotify)
@@ -112,38 +118,16 @@ impl Poker {
     }
 
     fn watch(&mut self, inotify: &Inotify) -> Result<(), Errno> {
-        for which in 0..2 {
-            if self.wds[which] != 0 {
-                continue;
-            }
-            if self.old[which] != 0 {
-                match inotify.remove(self.old[which]) {
-                    // A wd that the kernel no longer knows is as good as removed.
-                    Ok(()) | Err(Errno(libc::EINVAL)) => self.old[which] = 0,
-                    Err(errno) => return Err(errno),
-                }
-            }
-            let path = format!("/proc/self/fd/{}", self.files[which].as_raw_fd());
-            let path = std::ffi::CString::new(path).map_err(|_| Errno(libc::EINVAL))?;
-            self.wds[which] = inotify.add(&path, libc::IN_ATTRIB)?;
+        for (file, wd) in self.files.iter().zip(&mut self.wds) {
+            let path = std::ffi::CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))
+                .map_err(|_| Errno(libc::EINVAL))?;
+            *wd = inotify.add(&path, libc::IN_ATTRIB | libc::IN_MODIFY)?;
         }
         Ok(())
     }
 
-    /// Watches the files anew, under new wds: pokes still in the queue no longer count. What fails
-    /// here is tried again before the next poke.
-    pub fn renew(&mut self, inotify: &Inotify) {
-        for which in 0..2 {
-            if self.wds[which] != 0 {
-                self.old[which] = std::mem::take(&mut self.wds[which]);
-            }
-        }
-        let _ = self.watch(inotify);
-    }
-
     /// Queues the event of file `which`.
-    pub fn poke(&mut self, inotify: &Inotify, which: usize) -> Result<(), Errno> {
-        self.watch(inotify)?;
+    pub fn poke(&self, which: usize) -> Result<(), Errno> {
         let fd = self.files[which].as_raw_fd();
         // Two ways to the same event, should one of them be forbidden.
         // SAFETY: no pointers.
@@ -151,6 +135,15 @@ impl Poker {
             // SAFETY: NULL is the time that it is now.
             .or_else(|_| call(Call::Futimens, || unsafe { libc::futimens(fd, std::ptr::null()) }))
             .map(drop)
+    }
+
+    /// Queues an event of another kind, `IN_MODIFY` of file `which`.
+    pub fn mark(&self, which: usize) -> Result<(), Errno> {
+        // SAFETY: one byte is read from the buffer.
+        call_size(Call::Write, || unsafe {
+            libc::pwrite(self.files[which].as_raw_fd(), [0u8].as_ptr().cast(), 1, 0)
+        })
+        .map(drop)
     }
 
     /// The wds of the two files.

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
 
-use crate::sys::Errno;
+use crate::sys::{Errno, Facts, Kind};
 use libc::{
     IN_ACCESS, IN_ATTRIB, IN_CLOSE_NOWRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED,
     IN_ISDIR, IN_MASK_ADD, IN_MODIFY, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_ONESHOT,
@@ -26,6 +26,10 @@ pub struct Inode {
     /// The entries of a directory, each with its place in listings.
     pub entries: Option<BTreeMap<Vec<u8>, (Ino, u64)>>,
     links: u32,
+    /// How often its content and its attributes were changed.
+    versions: [u32; 2],
+    /// It has had two names: what is done to it by one is not told of the other.
+    shared: bool,
     /// Where a directory is.
     place: Option<(Ino, Vec<u8>)>,
     handles: u32,
@@ -146,7 +150,15 @@ impl Disk {
     pub fn inode(&mut self, dir: bool) -> Ino {
         let entries = dir.then(BTreeMap::new);
         let links = u32::from(!dir);
-        self.inodes.push(Inode { entries, links, place: None, handles: 0, gone: false });
+        self.inodes.push(Inode {
+            entries,
+            links,
+            versions: [0; 2],
+            shared: false,
+            place: None,
+            handles: 0,
+            gone: false,
+        });
         self.inodes.len() - 1
     }
 
@@ -196,6 +208,31 @@ impl Disk {
             return error(libc::EINVAL);
         }
         if self.is_dead(dir) { error(libc::ENOENT) } else { Ok((dir, name)) }
+    }
+
+    /// How often its content and its attributes were changed.
+    pub fn versions(&self, ino: Ino) -> [u32; 2] {
+        self.inodes[ino].versions
+    }
+
+    /// It has had two names.
+    pub fn shared(&self, ino: Ino) -> bool {
+        self.inodes[ino].shared
+    }
+
+    /// What stat(2) says of it.
+    pub fn facts(&self, ino: Ino) -> Facts {
+        let [content, attributes] = self.inodes[ino].versions;
+        let kind = if self.is_dir(ino) { Kind::Directory } else { Kind::Other };
+        Facts {
+            kind,
+            ino: ino as u64,
+            size: 0,
+            mtime: (i64::from(content), 0),
+            ctime: (i64::from(content), i64::from(attributes)),
+            mode: attributes,
+            owner: (0, 0),
+        }
     }
 
     /// Opens a directory.
@@ -284,7 +321,9 @@ impl Disk {
     pub fn push(&mut self, wd: i32, mask: u32, cookie: u32, name: &[u8]) {
         let overflow = wd == -1;
         if !overflow && self.queue.len() >= self.queue_limit {
-            let told = self.queue.back().is_some_and(|last| last[..4] == (-1i32).to_ne_bytes());
+            // There is one at most (fs/notify/notification.c).
+            let overflow = (-1i32).to_ne_bytes();
+            let told = self.queue.iter().any(|event| event[..4] == overflow);
             if !told {
                 self.push(-1, IN_Q_OVERFLOW, 0, b"");
             }
@@ -364,6 +403,7 @@ impl Disk {
                 self.wait_for(dir);
                 self.place(dir, name, ino);
                 self.inodes[ino].links += 1;
+                self.inodes[ino].shared = true;
                 locks.push(dir);
                 told.push_back(Telling::Own(ino, IN_ATTRIB));
                 told.push_back(self.entry(dir, IN_CREATE, 0, name, ino));
@@ -398,6 +438,7 @@ impl Disk {
                     Op::Write(_) => IN_MODIFY,
                     _ => IN_ATTRIB,
                 };
+                self.inodes[ino].versions[usize::from(mask == IN_ATTRIB)] += 1;
                 told.push_back(self.entry(dir, mask, 0, name, ino));
                 let is_dir = if self.is_dir(ino) { IN_ISDIR } else { 0 };
                 told.push_back(Telling::Own(ino, mask | is_dir));

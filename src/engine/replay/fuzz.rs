@@ -236,7 +236,7 @@ fn words(op: &Op) -> String {
 /// something can happen. When everything is quiet, what a consumer believes must be what is there.
 pub fn operations(data: &[u8]) {
     let mut tape = Tape::new(data);
-    let (setup, second) = (tape.byte(), tape.byte());
+    let (setup, second, third) = (tape.byte(), tape.byte(), tape.byte());
     let limits = limits(setup);
     let mut log = Log { on: std::env::var_os("FUZZ_LOG").is_some(), ..Log::default() };
     let Limits { read_size, max_events, max_scan } = limits;
@@ -258,6 +258,12 @@ pub fn operations(data: &[u8]) {
         world.disk.run(&op).unwrap();
         log.lines.push(words(&op));
     }
+    // Overflows: a queue of a few events, and whether the files are remembered.
+    if third & 3 != 0 {
+        let limit = [0, 1, 4, 12][third & 3];
+        world.disk.queue_limit = limit;
+        log.lines.push(format!("set queue_limit {limit}"));
+    }
     let others = Rc::new(RefCell::new(Others { tape, wait: 0, overlap: second & 0x80 != 0, log }));
     let done = Rc::new(Cell::new(false));
     let (acting, ended) = (others.clone(), done.clone());
@@ -273,7 +279,7 @@ pub fn operations(data: &[u8]) {
         others.log.calls += 1;
     }));
     let mut scene = Scene::new(world, limits);
-    let outcome = run(&mut scene, (setup, second), &done, &others);
+    let outcome = run(&mut scene, (setup, second, third), &done, &others);
     let mut others = others.borrow_mut();
     others.log.end();
     if others.log.on {
@@ -302,15 +308,16 @@ fn filters(byte: usize) -> (&'static str, Filter) {
 
 fn run(
     scene: &mut Scene,
-    (setup, second): (usize, usize),
+    (setup, second, third): (usize, usize, usize),
     done: &Cell<bool>,
     others: &RefCell<Others>,
 ) -> Result<(), String> {
     let begin = |step: &str| others.borrow_mut().log.begin(step);
     let end = || others.borrow_mut().log.end();
+    let (flags, whole) = if third & 4 != 0 { (15, "all track") } else { (7, "all") };
     let (words, filter) = filters(setup);
-    begin(&format!("watch 1 /t all{words}"));
-    scene.watch_with(1, b"/t", MASK, 7, &filter)?;
+    begin(&format!("watch 1 /t {whole}{words}"));
+    scene.watch_with(1, b"/t", MASK, flags, &filter)?;
     end();
     if second & 0x10 != 0 {
         begin("watch 2 /t all");
@@ -318,9 +325,9 @@ fn run(
         end();
     }
     if second & 0x20 != 0 && scene.engine.world.disk.resolve(b"/t/a").is_ok() {
-        begin("watch 3 /t/a all");
+        begin(&format!("watch 3 /t/a {words}"));
         // Its root may go meanwhile, or be no directory.
-        let _ = scene.watch(3, b"/t/a", MASK, 7);
+        let _ = scene.watch(3, b"/t/a", MASK, flags);
         end();
     }
     loop {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Disk, Ino};
 use crate::engine::Excludes;
-use libc::{IN_CREATE, IN_DELETE, IN_ISDIR, IN_MOVED_FROM, IN_MOVED_TO};
+use libc::{IN_CREATE, IN_DELETE, IN_ISDIR, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW};
 
 /// One event, as it was delivered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +43,10 @@ pub struct Filter {
 pub struct Entry {
     is_dir: bool,
     left_out: bool,
+    /// What a look showed at the last event that said that there is something new to see: inode
+    /// and versions. None if it came by a rename: the kernel merges renames that differ in their
+    /// cookie alone, and then it can be another.
+    seen: Option<(Ino, [u32; 2])>,
     below: BTreeMap<Vec<u8>, Entry>,
 }
 
@@ -53,6 +57,10 @@ pub struct Mirror {
     filter: Filter,
     tree: Entry,
     kept: HashMap<u32, (Vec<u8>, Entry)>,
+    /// After an overflow it knows the files, too.
+    tracks: bool,
+    /// Files were lost, and will not be told.
+    lost: bool,
 }
 
 fn text(path: &[u8]) -> String {
@@ -61,9 +69,10 @@ fn text(path: &[u8]) -> String {
 
 impl Mirror {
     /// Nothing is known of the tree at `root`, which is this inode.
-    pub fn new(root: &[u8], ino: Ino, filter: Filter) -> Self {
+    pub fn new(root: &[u8], ino: Ino, filter: Filter, tracks: bool) -> Self {
         let tree = Entry { is_dir: true, ..Entry::default() };
-        Self { root: root.to_vec(), ino, filter, tree, kept: HashMap::new() }
+        let kept = HashMap::new();
+        Self { root: root.to_vec(), ino, filter, tree, kept, tracks, lost: false }
     }
 
     /// An entry has come to stand at a path: one that is left out has nothing below it.
@@ -113,7 +122,13 @@ impl Mirror {
     }
 
     /// Applies an event.
-    pub fn apply(&mut self, told: &Told) -> Result<(), String> {
+    pub fn apply(&mut self, told: &Told, disk: &Disk) -> Result<(), String> {
+        if told.mask & IN_Q_OVERFLOW != 0 {
+            self.lost = !self.tracks;
+            self.kept.clear();
+        }
+        let seen = disk.resolve(&told.path).ok().map(|ino| (ino, disk.versions(ino)));
+        let lost = self.lost;
         let bits = told.mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
         let path = text(&told.path);
         if told.name >= told.path.len() {
@@ -122,7 +137,7 @@ impl Mirror {
         let name = &told.path[told.name..];
         let is_dir = told.mask & IN_ISDIR != 0;
         if bits == IN_MOVED_TO {
-            return self.moved_to(told, name, is_dir);
+            return self.moved_to(told, name, is_dir, seen);
         }
         let mut come = Entry { is_dir, ..Entry::default() };
         self.stand(&told.path, &mut come);
@@ -130,17 +145,24 @@ impl Mirror {
         if bits == 0 {
             // One task can change an entry before the event of another, which made it, is queued;
             // and the name of one that is gone can still be told.
+            if let Some(entry) = here.below.get_mut(name)
+                && entry.seen.is_some()
+            {
+                entry.seen = seen;
+            }
             return Ok(());
         }
         let known = here.below.get(name).map(|entry| entry.is_dir);
         if bits == IN_CREATE {
-            if known.is_some() {
+            let over_file = lost && known == Some(false);
+            if known.is_some() && !over_file {
                 return Err(format!("{path} was told already"));
             }
             here.below.insert(name.to_vec(), come);
             return Ok(());
         }
         match known {
+            None if lost && !is_dir => return Ok(()),
             None => return Err(format!("{path} was not told")),
             Some(dir) if dir != is_dir => {
                 return Err(format!("{path} was told to be something else"));
@@ -154,16 +176,24 @@ impl Mirror {
         Ok(())
     }
 
-    fn moved_to(&mut self, told: &Told, name: &[u8], is_dir: bool) -> Result<(), String> {
+    fn moved_to(
+        &mut self,
+        told: &Told,
+        name: &[u8],
+        is_dir: bool,
+        seen: Option<(Ino, [u32; 2])>,
+    ) -> Result<(), String> {
         let path = text(&told.path);
         let kept = self.kept.remove(&told.cookie);
         let mut entry = match (&told.old, kept) {
-            (Some(old), Some((from, entry))) if *old == from => {
+            (Some(old), Some((from, mut entry))) if *old == from => {
+                entry.seen = None;
                 if entry.is_dir != is_dir {
                     return Err(format!("{path} is something else than what was taken away"));
                 }
                 entry
             }
+            (Some(_), None) if self.lost && !is_dir => Entry::default(),
             (Some(old), kept) => {
                 let kept = kept.map(|(from, _)| text(&from));
                 return Err(format!("{path} comes from {}, kept is {kept:?}", text(old)));
@@ -171,7 +201,7 @@ impl Mirror {
             (None, Some((from, _))) => {
                 return Err(format!("{path} without old path, kept is {}", text(&from)));
             }
-            (None, None) => Entry { is_dir, ..Entry::default() },
+            (None, None) => Entry { is_dir, seen, ..Entry::default() },
         };
         self.stand(&told.path, &mut entry);
         let here = self.dir(&told.path[..told.name])?;
@@ -190,29 +220,39 @@ impl Mirror {
         if !self.is_there(disk) {
             return Ok(());
         }
-        differ(&self.root, &self.tree, disk, self.ino)
+        differ(&self.root, &self.tree, disk, self.ino, self.lost)
     }
 }
 
-fn differ(path: &[u8], entry: &Entry, disk: &Disk, ino: Ino) -> Result<(), String> {
+fn differ(path: &[u8], entry: &Entry, disk: &Disk, ino: Ino, lost: bool) -> Result<(), String> {
     let (false, Ok(real)) = (entry.left_out, disk.entries(ino)) else {
         return Ok(());
     };
     let below = |name: &[u8]| [path, b"/", name].concat();
-    for name in entry.below.keys() {
-        if !real.contains_key(name) {
+    for (name, entry) in &entry.below {
+        if !real.contains_key(name) && (!lost || entry.is_dir) {
             return Err(format!("{} was told and is not there", text(&below(name))));
         }
     }
     for (name, &(ino, _)) in real {
         let path = below(name);
-        let Some(entry) = entry.below.get(name) else {
+        let believed = entry.below.get(name);
+        if lost && !disk.is_dir(ino) && believed.is_none_or(|entry| !entry.is_dir) {
+            continue;
+        }
+        let Some(entry) = believed else {
             return Err(format!("{} is there and was not told", text(&path)));
         };
         if entry.is_dir != disk.is_dir(ino) {
             return Err(format!("{} is something else", text(&path)));
         }
-        differ(&path, entry, disk, ino)?;
+        if let (Some(seen), false) = (entry.seen, lost || disk.shared(ino) || entry.is_dir)
+            && seen != (ino, disk.versions(ino))
+        {
+            let now = (ino, disk.versions(ino));
+            return Err(format!("{} is {now:?}, was told {seen:?}", text(&path)));
+        }
+        differ(&path, entry, disk, ino, lost)?;
     }
     Ok(())
 }

@@ -9,6 +9,10 @@ use crate::engine::{Batch, Engine, Limits, Paths, Request, WatchFlags, WatchStar
 /// Turns that anything may take.
 const TURNS: usize = 100_000;
 
+/// What a consumer needs who wants to know the whole tree.
+const WHOLE: WatchFlags =
+    WatchFlags::RECURSIVE.union(WatchFlags::AUTO_ADD).union(WatchFlags::EMIT_EXISTING);
+
 /// RINOTIFY_WATCH_MASK
 pub const MASK: u32 = 0x2fc6;
 
@@ -64,10 +68,10 @@ impl Scene {
             self.answer(Some(start));
         }
         self.engine.finish_watch(start, false).map_err(failed)?;
-        let all = WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD | WatchFlags::EMIT_EXISTING;
-        let whole = flags.contains(all) && mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
+        let whole = flags.contains(WHOLE) && mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
         let root = whole.then(|| self.root_of(id)).flatten();
-        let mirror = root.map(|ino| Mirror::new(path, ino, filter.clone()));
+        let tracks = flags.contains(WatchFlags::TRACK_ENTRIES);
+        let mirror = root.map(|ino| Mirror::new(path, ino, filter.clone(), tracks));
         self.watches.insert(id, mirror);
         Ok(())
     }
@@ -144,7 +148,10 @@ impl Scene {
                 *belief = None;
             }
             if let Some(mirror) = belief {
-                mirror.apply(told).map_err(|problem| format!("watch {}: {problem}", told.watch))?;
+                let disk = &self.engine.world.disk;
+                mirror
+                    .apply(told, disk)
+                    .map_err(|problem| format!("watch {}: {problem}", told.watch))?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::mirror::{Filter, Told};
 use super::scene::{MASK, Scene};
 use super::{Call, Op, Replay};
+use crate::api::abi::{RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END};
 use crate::engine::Limits;
 
 const NAMES: [(&str, u32); 16] = [
@@ -70,6 +71,12 @@ fn line_of(told: &Told) -> String {
     }
     if told.flags & crate::engine::mask::SYNTHETIC != 0 {
         line.push_str(" synthetic");
+    }
+    if told.flags & RINOTIFY_EVENT_RESCAN_BEGIN != 0 {
+        line.push_str(" rescan_begin");
+    }
+    if told.flags & RINOTIFY_EVENT_RESCAN_END != 0 {
+        line.push_str(" rescan_end");
     }
     if told.error != 0 {
         let _ = write!(line, " error {}", told.error);
@@ -210,6 +217,7 @@ impl Player {
                 "auto_add" => flags |= 2,
                 "existing" => flags |= 4,
                 "all" => flags |= 7,
+                "track" => flags |= 8,
                 word if word.starts_with("exclude=") => {
                     filter.excludes.add(&word.as_bytes()["exclude=".len()..]);
                 }

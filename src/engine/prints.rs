@@ -1,0 +1,211 @@
+//! What is remembered of every entry of a watch that asked for it, in 12 bytes: enough to say after
+//! a loss of events whether the entry is another one, or has changed.
+
+use std::hash::{BuildHasher, RandomState};
+
+use super::Engine;
+use super::names::Name;
+use super::tree::{Flags, Marks, NodeId};
+use super::watches::WatchFlags;
+use super::world::World;
+use crate::sys::{Facts, Kind};
+
+use libc::{IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, IN_MOVED_TO};
+
+/// Events after which an entry is no longer as it was remembered.
+const CHANGES: u32 = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO;
+/// Most entries that are known to have changed since they were looked at. One that is not among
+/// them is only told once too often after a loss of events.
+const DIRTY: usize = 4096;
+/// Entries looked at again in one idle turn.
+const AGAIN: usize = 64;
+
+/// Hashes of inode number, content and attributes. (2 of 2^32 changes would pass unnoticed for
+/// every 2^31 entries that change: less than a bit of memory fails.)
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Print {
+    /// 0: not looked at.
+    ino: u32,
+    content: u32,
+    attributes: u32,
+}
+
+/// How an entry differs from what is remembered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    None,
+    /// Another inode.
+    Replaced,
+    Content,
+    Attributes,
+}
+
+/// By node.
+#[derive(Default)]
+pub(super) struct Prints {
+    all: Vec<Print>,
+    dirty: Vec<NodeId>,
+    keys: RandomState,
+}
+
+impl Prints {
+    fn print(&self, facts: &Facts) -> Print {
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
+        let hash = |what: &dyn Fn() -> u64| what() as u32;
+        let keys = &self.keys;
+        let rights = (facts.mode, facts.owner);
+        let (content, attributes) = match facts.kind {
+            // Its size and times change with its entries, which are told one by one.
+            Kind::Directory => (0, hash(&|| keys.hash_one(rights))),
+            Kind::Other => (
+                hash(&|| keys.hash_one((facts.size, facts.mtime))),
+                hash(&|| keys.hash_one((facts.ctime, rights))),
+            ),
+        };
+        let ino = match facts.kind {
+            // The wd says which directory it is.
+            Kind::Directory => 1,
+            Kind::Other => hash(&|| keys.hash_one(facts.ino)) | 1,
+        };
+        Print { ino, content, attributes }
+    }
+
+    fn set(&mut self, node: NodeId, print: Print) {
+        let at = node as usize;
+        if at >= self.all.len() {
+            self.all.resize(at + 1, Print::default());
+        }
+        self.all[at] = print;
+    }
+
+    /// Nothing is remembered of this node yet.
+    pub(super) fn unset(&mut self, node: NodeId) {
+        if let Some(print) = self.all.get_mut(node as usize) {
+            *print = Print::default();
+        }
+        self.touch(node);
+    }
+
+    fn touch(&mut self, node: NodeId) {
+        if self.dirty.len() < DIRTY && self.dirty.last() != Some(&node) {
+            self.dirty.push(node);
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.all = Vec::new();
+        self.dirty = Vec::new();
+    }
+
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.all.capacity() * size_of::<Print>() + self.dirty.capacity() * size_of::<NodeId>()
+    }
+}
+
+impl<W: World> Engine<W> {
+    /// All entries of this watch are remembered.
+    pub(super) fn tracks(&self, number: u32) -> bool {
+        self.tracking
+            && self
+                .watch(number)
+                .is_some_and(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES))
+    }
+
+    /// Is there a watch that wants entries to be remembered?
+    pub(super) fn count_tracking(&mut self) {
+        let mut flags = self.watches.iter().flatten().filter(|watch| !watch.ended);
+        self.tracking = flags.any(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES));
+        if !self.tracking {
+            self.prints.clear();
+        }
+    }
+
+    /// Remembers what a listing found.
+    pub(super) fn remember(&mut self, node: NodeId, dir: &W::Dir, name: &[u8]) {
+        match self.world.facts_of(dir, name) {
+            Ok(facts) => {
+                let print = self.prints.print(&facts);
+                self.prints.set(node, print);
+            }
+            // It is gone again, or there is no right to look: as if it had changed.
+            Err(_) => self.prints.unset(node),
+        }
+    }
+
+    /// How an entry differs from what is remembered; from then on it is remembered as it is.
+    pub(super) fn compare(&mut self, node: NodeId, dir: &W::Dir, name: &[u8]) -> Change {
+        let Ok(facts) = self.world.facts_of(dir, name) else {
+            return Change::None;
+        };
+        let now = self.prints.print(&facts);
+        let before = self.prints.all.get(node as usize).copied().unwrap_or_default();
+        self.prints.set(node, now);
+        if before.ino == 0 {
+            // It was told, and not looked at since.
+            Change::Content
+        } else if before.ino != now.ino {
+            Change::Replaced
+        } else if before.content != now.content {
+            Change::Content
+        } else if before.attributes != now.attributes {
+            Change::Attributes
+        } else {
+            Change::None
+        }
+    }
+
+    /// An event was told that changes an entry.
+    pub(super) fn changed(&mut self, dir: NodeId, name: &[u8], mask: u32) {
+        if mask & CHANGES == 0 {
+            return;
+        }
+        let Some(child) = self.tree.child(dir, name) else { return };
+        let told = if mask & IN_ATTRIB == 0 { Marks::CHANGED } else { Marks::ATTRIBUTES };
+        self.tree.unmark(child, told);
+        self.prints.touch(child);
+    }
+
+    /// Nothing is going on: looks at entries that have changed, so that they are remembered as
+    /// they have been told.
+    pub(super) fn refresh(&mut self) {
+        if self.prints.dirty.is_empty() || self.rescan.is_some() || self.resync.is_some() {
+            return;
+        }
+        if !self.input.is_empty() || self.world.queued() > 0 {
+            return;
+        }
+        let from = self.prints.dirty.len().saturating_sub(AGAIN);
+        let some = self.prints.dirty.split_off(from);
+        let mut fresh = Vec::with_capacity(some.len());
+        for &node in &some {
+            // A number can have been given to another node: that one is looked at, then.
+            let passed = Flags::DEAD | Flags::ROOT | Flags::TOMB | Flags::PENDING;
+            if !self.tree.exists(node) || self.tree.flags(node).intersects(passed) {
+                continue;
+            }
+            if !self.watch_of(node).is_some_and(|number| self.tracks(number)) {
+                continue;
+            }
+            let name = Name::new(self.tree.name(node));
+            let Ok(at) = self.open_dir(self.tree.node(node).parent) else { continue };
+            let (_, dir) = &self.open[at];
+            if let Ok(facts) = self.world.facts_of(dir, name.get())
+                && self.tree.has(node, Flags::DIR) == (facts.kind == Kind::Directory)
+            {
+                fresh.push((node, self.prints.print(&facts)));
+            }
+        }
+        self.open.clear();
+        if self.world.queued() > 0 {
+            // What was seen may not have been told yet.
+            let room = DIRTY - self.prints.dirty.len();
+            self.prints.dirty.extend(some.into_iter().take(room));
+            return;
+        }
+        for (node, print) in fresh {
+            self.prints.set(node, print);
+        }
+    }
+}
