@@ -17,8 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define QUEUE_LIMIT "/proc/sys/fs/inotify/max_queued_events"
-
 struct options opt = {
     .seed = 1, .seeds = 1, .repeat = 1, .loop = -1, .second = -1, .timeout = 60,
 };
@@ -31,7 +29,8 @@ enum { OPT_SEED = 256, OPT_SEEDS, OPT_REPEAT, OPT_WRITERS, OPT_OPS, OPT_PHASES, 
        OPT_EVENTS, OPT_SCAN, OPT_LOOP, OPT_SLOW, OPT_SECOND, OPT_QUEUE, OPT_TIMEOUT, OPT_DIR,
        OPT_DUMP, OPT_SABOTAGE, OPT_SABOTAGES, OPT_WITHOUT, OPT_ONLY, OPT_NO_EXCHANGE, OPT_KEEP,
        OPT_IN_PROCESS, OPT_FAIL_FAST, OPT_QUIET, OPT_IDENTITY, OPT_ORDER, OPT_OVERFLOW,
-       OPT_ERRORS, OPT_TRACK, OPT_STOP, OPT_FAULTS, OPT_HELP };
+       OPT_ERRORS, OPT_TRACK, OPT_STOP, OPT_CONTENTS, OPT_SOAK,
+       OPT_FAULTS, OPT_HELP };
 
 static const struct option long_options[] = {
     {"seed", 1, NULL, OPT_SEED},
@@ -65,6 +64,8 @@ static const struct option long_options[] = {
     {"allow-errors", 0, NULL, OPT_ERRORS},
     {"track-entries", 0, NULL, OPT_TRACK},
     {"stop-reader", 0, NULL, OPT_STOP},
+    {"contents", 0, NULL, OPT_CONTENTS},
+    {"soak", 1, NULL, OPT_SOAK},
     {"faults", 0, NULL, OPT_FAULTS},
     {"help", 0, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -84,10 +85,14 @@ static void help(FILE *out)
           "  --only OP,... --without OP,... --no-exchange     what the writers do\n"
           "Around it:\n"
           "  --dir DIR                where the trees are (/dev/shm, else $TMPDIR, else /tmp)\n"
-          "  --queue N                set max_queued_events meanwhile (root; else left alone)\n"
+          "  --queue N                max_queued_events for the watcher (root; else as it is)\n"
           "  --allow-overflow --allow-errors --track-entries\n"
           "  --faults                 the library's system calls fail at random meanwhile\n"
           "  --stop-reader            the reader is stopped (SIGSTOP) now and then\n"
+          "  --contents               inode, mode, size and time of each file must be what they\n"
+          "                           were at the last event about it\n"
+          "  --soak SECONDS           go on with each seed for so long; at every rest the tree is\n"
+          "                           emptied, and memory, descriptors, watches and idle time told\n"
           "  --strict-identity        what the events call the same file must be the same, even\n"
           "                           where the kernel's events do not tell\n"
           "  --strict-order           each event must fit what the mirror has at its place\n"
@@ -198,6 +203,13 @@ static void parse(int argc, char **argv)
         case OPT_ERRORS: opt.allow_errors = true; break;
         case OPT_TRACK: opt.track_entries = true; break;
         case OPT_STOP: opt.stop_reader = true; break;
+        case OPT_CONTENTS:
+            /* A file that is changed by another name, or in an exchange that the kernel's events
+             * do not show, changes without a word. */
+            opt.contents = true;
+            switch_ops("link,exchange,shuffle", true);
+            break;
+        case OPT_SOAK: opt.soak = number(optarg); break;
         case OPT_FAULTS: opt.faults = true; break;
         case OPT_HELP: help(stdout); exit(0);
         default: help(stderr); exit(99);
@@ -315,20 +327,6 @@ static int one_process(uint64_t seed)
     return 1;
 }
 
-static unsigned long long queue_limit(unsigned long long set)
-{
-    unsigned long long value = 0;
-    FILE *file = fopen(QUEUE_LIMIT, set ? "r+e" : "re");
-
-    if (!file)
-        return 0;
-    if (set)
-        fprintf(file, "%llu\n", set);
-    else if (fscanf(file, "%llu", &value) != 1)
-        value = 0;
-    return fclose(file) == 0 ? value : 0;
-}
-
 static void on_interrupt(int signal)
 {
     (void)signal;
@@ -355,6 +353,11 @@ static void print_totals(void)
                "watches failed, %llu contradictions excused, %llu trees brought back in step\n",
                N(faults), N(fault_errors), N(fault_calls), N(fault_watches), N(fault_excused),
                N(fault_again));
+    if (opt.allow_overflow)
+        printf("overflows: %llu, rescans told %llu, %llu contradictions in between\n",
+               N(overflows), N(rescans), N(odd_lost));
+    if (opt.contents)
+        printf("contents: %llu looks, %llu files compared\n", N(looks), N(contents));
     if (opt.sabotage)
         printf("sabotaged: %llu\n", N(sabotaged));
     if (t->overflowed)
@@ -366,7 +369,6 @@ static void print_totals(void)
 int main(int argc, char **argv)
 {
     const char *temporary = getenv("TMPDIR");
-    unsigned long long limit = 0;
     char place[PATH_MAX];
 
     parse(argc, argv);
@@ -387,13 +389,6 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     sigaction(SIGINT, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
     sigaction(SIGTERM, &(struct sigaction){.sa_handler = on_interrupt}, NULL);
-    if (opt.queue) {
-        limit = queue_limit(0);
-        if (limit != opt.queue)
-            (void)queue_limit(opt.queue);
-        else
-            limit = 0;
-    }
 
     for (uint64_t seed = opt.seed; seed < opt.seed + opt.seeds && !interrupted; seed++) {
         for (uint64_t n = 0; n < opt.repeat && !interrupted; n++) {
@@ -411,8 +406,6 @@ int main(int argc, char **argv)
             }
         }
     }
-    if (limit)
-        (void)queue_limit(limit);
     if (interrupted && !opt.fail_fast)
         printf("interrupted\n");
     if (!opt.keep && (chdir("/") != 0 || remove_tree(AT_FDCWD, place) != 0))

@@ -191,6 +191,10 @@ __attribute__((format(printf, 3, 4))) static void wrong(struct watch *watch, con
         shared->totals.fault_excused++;
         return;
     }
+    if (overflow_excuses(watch, false)) {
+        log_note("EXCUSED [%s] %s", class, text);
+        return;
+    }
     if (watch->kind != SECOND_VOLATILE) {
         fail(class, "%s", text);
         return;
@@ -254,8 +258,16 @@ static void moved_to(struct watch *watch, struct node *parent, struct node *node
         return;
     }
     if (!*at) {
-        wrong(watch, "pair", "%s: MOVED_TO from %s, but nothing is kept under cookie %u", e->path,
-             e->old_path, e->cookie);
+        if (!overflow_excuses(watch, !dir)) {
+            wrong(watch, "pair", "%s: MOVED_TO from %s, but nothing is kept under cookie %u",
+                  e->path, e->old_path, e->cookie);
+            return;
+        }
+        if (node) {
+            detach(node);
+            node_free(node);
+        }
+        attach(parent, node_new(parent, e->name, strlen(e->name), dir));
         return;
     }
     struct held *held = *at;
@@ -285,6 +297,13 @@ static void structure(struct watch *watch, struct node *parent, struct node *nod
     bool dir = (e->mask & IN_ISDIR) != 0;
 
     if (e->mask & IN_CREATE) {
+        if (node && overflow_excuses(watch, !node->dir)) {
+            if (node->dir == dir)
+                return;
+            detach(node);
+            node_free(node);
+            node = NULL;
+        }
         if (node) {
             wrong(watch, "twice", "%s: CREATE%s of what is there already", e->path,
                  (e->flags & RINOTIFY_EVENT_SYNTHETIC) ? " (synthetic)" : "");
@@ -300,8 +319,9 @@ static void structure(struct watch *watch, struct node *parent, struct node *nod
         return;
     }
     if (!node) {
-        wrong(watch, "unknown", "%s: %s of what is not there", e->path,
-             (e->mask & IN_DELETE) ? "DELETE" : "MOVED_FROM");
+        if (!overflow_excuses(watch, !dir))
+            wrong(watch, "unknown", "%s: %s of what is not there", e->path,
+                  (e->mask & IN_DELETE) ? "DELETE" : "MOVED_FROM");
         return;
     }
     if (node->dir != dir) {
@@ -331,19 +351,14 @@ static void structure(struct watch *watch, struct node *parent, struct node *nod
 /* Events without a name: about the root, the queue or the watch as a whole. */
 static void root_event(struct watch *watch, const inotify_watcher_event *e)
 {
-    if (e->mask & IN_Q_OVERFLOW) {
-        watch->overflowed = true;
-        if (!opt.allow_overflow)
-            fail(CLASS_OVERFLOW, "the queue overflowed");
+    if ((e->mask & IN_Q_OVERFLOW) ||
+        (e->flags & (RINOTIFY_EVENT_RESCAN_BEGIN | RINOTIFY_EVENT_RESCAN_END))) {
+        overflow_event(watch, e);
         return;
     }
-    if (e->flags & RINOTIFY_EVENT_RESCAN_BEGIN)
-        watch->rescanning = true;
-    if (e->flags & RINOTIFY_EVENT_RESCAN_END)
-        watch->rescanning = false;
     if (e->mask & STRUCTURE)
         fail("fields", "mask 0x%x for the root", e->mask);
-    if (e->mask & IN_ATTRIB)
+    if ((e->mask & IN_ATTRIB) && !(e->flags & RINOTIFY_EVENT_SYNTHETIC))
         watch->attribs++;
     if (e->mask & IN_DELETE_SELF) {
         if (watch->self_gone)
@@ -408,16 +423,20 @@ void mirror_event(struct watch *watch, const inotify_watcher_event *e)
     struct node *node = mirror_child(parent, e->name, strlen(e->name));
     if (e->mask & STRUCTURE) {
         structure(watch, parent, node, e);
+        if (e->mask & (IN_CREATE | IN_MOVED_TO))
+            look(watch, mirror_child(parent, e->name, strlen(e->name)), e->path);
         return;
     }
-    if (e->mask & IN_ATTRIB)
+    if (node)
+        look(watch, node, e->path);
+    if ((e->mask & IN_ATTRIB) && !(e->flags & RINOTIFY_EVENT_SYNTHETIC))
         watch->attribs++;
     if (e->mask & (SELF | IN_IGNORED))
         fail("self", "%s: mask 0x%x, which its parent tells too", e->path, e->mask);
     if (!node) {
         /* A writer's change of a file and another's removal of its name are not ordered by any
          * lock, so the kernel itself may queue them the wrong way round. */
-        if (running && running->plan->writers == 1)
+        if (running && running->plan->writers == 1 && !overflow_excuses(watch, true))
             wrong(watch, "unknown", "%s: mask 0x%x of what is not there", e->path, e->mask);
         else
             shared->totals.late++;

@@ -451,7 +451,7 @@ static void stop_or_continue(struct writer *w, unsigned *stopped, bool end)
         *stopped = 0;
         (void)kill(getppid(), SIGCONT);
     } else if (!*stopped && !end && w->index == 0 && rng_one_in(&w->rng, 40)) {
-        *stopped = 20 + rng_below(&w->rng, 200);
+        *stopped = 20 + rng_below(&w->rng, rng_one_in(&w->rng, 4) ? 4000 : 200);
         (void)kill(getppid(), SIGSTOP);
     }
 }

@@ -160,6 +160,8 @@ static void compare_visit(int fd, const char *name, const char *path, bool is_di
     }
     if (node->id_number)
         check_identity(watch, node, fd, path);
+    if (!is_dir)
+        check_look(watch, node, fd, path);
     if (!is_dir || watch->kind == SECOND_FLAT)
         return;
 

@@ -10,6 +10,7 @@
 
 enum damage {
     DROP,      /* the event is lost */
+    DEAF,      /* and every other one like it that follows */
     TWICE,     /* it comes again */
     PATH,      /* it names another entry */
     PLACE,     /* it names another directory */
@@ -32,6 +33,7 @@ static const struct kind {
     {"drop-delete", DROP, IN_DELETE},
     {"drop-from", DROP, IN_MOVED_FROM},
     {"drop-to", DROP, IN_MOVED_TO},
+    {"drop-writes", DEAF, IN_MODIFY},
     {"twice-create", TWICE, IN_CREATE},
     {"twice-delete", TWICE, IN_DELETE},
     {"twice-from", TWICE, IN_MOVED_FROM},
@@ -116,6 +118,8 @@ void sabotage_event(struct watch *watch, const inotify_watcher_event *event,
     inotify_watcher_event changed = *event;
     char *path = NULL;
 
+    if (active && active->damage == DEAF && hit && (event->mask & active->mask))
+        return;
     if (!active || hit || !event->name || !(event->mask & active->mask) ||
         (active->mask == IN_MOVED_TO && active->damage != DROP && !event->old_path)) {
         deliver(watch, event);
@@ -134,6 +138,7 @@ void sabotage_event(struct watch *watch, const inotify_watcher_event *event,
     hit_now(event->path);
     switch (active->damage) {
     case DROP:
+    case DEAF:
         return;
     case TWICE:
         deliver(watch, event);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,10 +37,13 @@ static char *root_path(const struct run *run, const char *name)
 
 static void begin_watch(struct run *run, struct watch *watch)
 {
+    inotify_watcher_stats stats = {.size = sizeof(stats)};
     int64_t id;
 
     step = "watch";
     log_note("watch %s as %s", watch->root, watch->label);
+    if (inotify_watcher_get_stats(run->watcher, &stats) == 0)
+        watch->overflows_before = stats.overflows;
     id = inotify_watcher_watch(run->watcher, watch->root, watch->mask, watch->flags,
                                reader_callback, watch);
     log_note("watch %s = %lld", watch->root, (long long)id);
@@ -157,7 +161,7 @@ static void note_fds(int watcher_fd)
 }
 
 /* Nothing moves and nothing is left to be delivered: everything must agree. */
-static void check_all(struct run *run)
+void check_all(struct run *run)
 {
     struct watch *watches[] = {&run->first, &run->second};
 
@@ -182,8 +186,6 @@ static void check_all(struct run *run)
             watch->lost = true;
             continue;
         }
-        if (watch->rescanning)
-            fail("rescan", "watch %s: a rescan was begun and not ended", watch->label);
         place = watch->kind == SECOND_VOLATILE ? root_place(watch)
                 : watch->kind == SECOND_STABLE ? must_print("T/S")
                                                : must_print("T");
@@ -241,7 +243,8 @@ static void storm(struct run *run, const int *commands)
                  (unsigned long long)run->first.changes);
         check_all(run);
     }
-    for (run->phase = 0; run->phase < plan->phases && !fail_class; run->phase++) {
+    for (run->phase = 0; (run->phase < plan->phases || soak_goes_on()) && !fail_class;
+         run->phase++) {
         if (run->first_started && plan->second != SECOND_NONE && !plan->second_after &&
             !run->second_started && run->phase >= plan->second_from)
             watch_second(run);
@@ -267,10 +270,12 @@ static void storm(struct run *run, const int *commands)
         quiesce(run, how < 3 ? how : 3);
         recover(run);
         check_all(run);
+        if (opt.soak && !fail_class)
+            soak_rest(run);
     }
 }
 
-static int open_fds(void)
+int open_fds(void)
 {
     DIR *dir = opendir("/proc/self/fd");
     int count = 0;
@@ -282,6 +287,33 @@ static int open_fds(void)
     return count;
 }
 
+/* An instance keeps the limit that was in force when it was made: the rest of the system has its own
+ * back at once. */
+static inotify_watcher *create_with_queue(const inotify_watcher_options *options)
+{
+    int fd = opt.queue ? open("/proc/sys/fs/inotify/max_queued_events", O_RDWR | O_CLOEXEC) : -1;
+    inotify_watcher *watcher;
+    char before[32];
+    ssize_t len;
+
+    if (fd < 0)
+        return inotify_watcher_create(options);
+    while (flock(fd, LOCK_EX) != 0) {
+        if (errno != EINTR)
+            die("cannot lock the limit: %s", strerror(errno));
+    }
+    len = pread(fd, before, sizeof(before), 0);
+    if (len <= 0 || dprintf(fd, "%llu\n", (unsigned long long)opt.queue) < 0)
+        die("cannot set the limit: %s", strerror(errno));
+    watcher = inotify_watcher_create(options);
+    int error = errno;
+    if (pwrite(fd, before, (size_t)len, 0) != len)
+        die("cannot restore the limit: %s", strerror(errno));
+    close(fd);
+    errno = error;
+    return watcher;
+}
+
 static void start_watcher(struct run *run)
 {
     inotify_watcher_options options;
@@ -291,7 +323,7 @@ static void start_watcher(struct run *run)
     options.read_size = run->plan->read_size;
     options.max_events = run->plan->max_events;
     options.max_scan = run->plan->max_scan;
-    run->watcher = inotify_watcher_create(&options);
+    run->watcher = create_with_queue(&options);
     if (!run->watcher)
         die("cannot create a watcher: %s", strerror(errno));
     run->fd = inotify_watcher_fileno(run->watcher);
@@ -307,6 +339,7 @@ static void end_watcher(struct run *run, int fds_before)
     if (inotify_watcher_get_stats(run->watcher, &stats) == 0) {
         shared->totals.kernel_events += stats.kernel_events;
         shared->totals.reads += stats.reads;
+        shared->totals.overflows += stats.overflows;
     }
     step = "destroy";
     trace_fd = -1;

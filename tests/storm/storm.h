@@ -74,6 +74,8 @@ struct options {
     bool track_entries;
     bool stop_reader;
     bool faults;
+    bool contents;
+    uint64_t soak; /* seconds */
 };
 
 /* What one seed does, drawn from its number and the command line. */
@@ -129,6 +131,7 @@ struct totals {
     uint64_t ops, calls, renames, exchanges;
     uint64_t events, synthetic, moves, kernel_events, reads, directories;
     uint64_t late, odd_type, odd_over, identity_file, identity_dir, checks, probes;
+    uint64_t overflows, rescans, odd_lost, looks, contents;
     uint64_t sabotaged;
     uint64_t faults, fault_errors, fault_calls, fault_watches, fault_excused, fault_again;
 };
@@ -213,6 +216,13 @@ struct node {
     bool dir;
     int id_writer; /* which unique file or directory this is; id_number 0: not known */
     unsigned id_number;
+    struct look {
+        bool done;
+        ino_t ino;
+        mode_t mode;
+        off_t size;
+        struct timespec mtime;
+    } look; /* what a consumer who looks at what he is told about has seen last */
 };
 struct held {
     struct held *next;
@@ -244,8 +254,11 @@ struct watch {
     bool faulted;     /* it was told that something is not covered */
     bool confused;    /* an event did not fit: something is not covered, which must be told */
     bool lost;        /* and directories below it could not be reached */
-    bool overflowed;
+    bool overflowed;  /* ever */
+    bool unrepaired;  /* since then no rescan has ended */
     bool rescanning;
+    uint64_t overflows;        /* told */
+    uint64_t overflows_before; /* counted by the library when the watch was made */
     struct identity root_identity; /* where the root may go elsewhere */
     uint64_t changes; /* events that are no synthetic CREATE */
     uint64_t events;
@@ -261,6 +274,13 @@ void mirror_settle(struct watch *watch);
 struct node *mirror_child(const struct node *dir, const char *name, size_t len);
 const struct node *mirror_find(const struct node *tree, const char *relative);
 uint64_t mirror_directories(const struct node *node);
+
+/* overflow.c: what a loss of events excuses, and what not */
+void overflow_event(struct watch *watch, const inotify_watcher_event *event);
+bool overflow_excuses(struct watch *watch, bool file);
+void check_overflows(const struct watch *watch, uint64_t counted);
+void look(struct watch *watch, struct node *node, const char *path);
+void check_look(const struct watch *watch, const struct node *node, int dir, const char *path);
 
 /* reality.c and tables.c: what is really there */
 struct inode_list {
@@ -328,10 +348,16 @@ void reader_callback(inotify_watcher *watcher, const inotify_watcher_event *even
 int read_once(struct run *run);
 void read_phase(struct run *run);
 void quiesce(struct run *run, int how);
+void check_all(struct run *run);
+int open_fds(void);
 uint64_t writers_ops(const struct plan *plan);
 void recover(struct run *run);
 void watch_first(struct run *run);
 void watch_second(struct run *run);
 int seed_run(uint64_t seed);
+
+/* soak.c: one seed for a long time */
+bool soak_goes_on(void);
+void soak_rest(struct run *run);
 
 #endif

@@ -185,6 +185,10 @@ static void check_stats(inotify_watcher *watcher, struct watch **watches, size_t
              (unsigned long long)stats.pending);
     if (stats.overflows != 0 && !opt.allow_overflow)
         fail(CLASS_OVERFLOW, "%llu overflows", (unsigned long long)stats.overflows);
+    for (size_t i = 0; i < count; i++) {
+        if (watches[i]->alive && !watches[i]->ended)
+            check_overflows(watches[i], stats.overflows);
+    }
     if (running && stats.delivered != running->delivered)
         fail("table", "stats: %llu events delivered, the callbacks counted %llu",
              (unsigned long long)stats.delivered, (unsigned long long)running->delivered);
