@@ -14,7 +14,7 @@ use libc::{
 };
 
 /// What opening, listing and closing a directory causes.
-const LOOKED: u32 = libc::IN_OPEN | libc::IN_ACCESS | libc::IN_CLOSE_NOWRITE;
+pub(super) const LOOKED: u32 = libc::IN_OPEN | libc::IN_ACCESS | libc::IN_CLOSE_NOWRITE;
 
 impl<W: World> Engine<W> {
     /// Uses up the buffer, until the batch is full or a window must be told first.

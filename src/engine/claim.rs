@@ -55,7 +55,9 @@ impl<W: World> Engine<W> {
         let mut dormant = parent != NONE && self.tree.has(parent, Flags::DORMANT);
         let mut unlisted = false;
         let mut others = Vec::new();
-        self.wds.all(&self.tree, wd, &mut others);
+        if wd <= self.max_wd {
+            self.wds.all(&self.tree, wd, &mut others);
+        }
         others.retain(|&other| {
             let lives = self.watch_of(other).is_some();
             if !lives {

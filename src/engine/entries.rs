@@ -202,7 +202,9 @@ impl<W: World> Engine<W> {
     pub(super) fn drop_child(&mut self, child: NodeId) {
         self.unsettle(child);
         self.tree.detach(child);
-        self.forget_near();
+        if self.tree.has(child, Flags::DIR) {
+            self.forget_near();
+        }
         if self.tree.node(child).first == NONE {
             self.free_node(child);
         } else {

@@ -1,6 +1,6 @@
 //! The read buffer: kernel events as they came, decoded without trusting a length.
 
-use crate::sys::Errno;
+use crate::sys::{Errno, until_nul};
 
 /// Size of struct inotify_event without the name.
 const HEADER: usize = 16;
@@ -20,23 +20,6 @@ pub struct Raw {
     pub next: usize,
     /// Length of the name without padding; 0: none.
     pub name_len: usize,
-}
-
-/// Bytes before the first NUL, eight at a time.
-#[inline]
-fn until_nul(field: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    let (mut at, mut rest) = (0, field);
-    while let Some((chunk, more)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        // The lowest bit that is set belongs to the first byte that is 0.
-        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if zero != 0 {
-            return at + (zero.trailing_zeros() / 8) as usize;
-        }
-        (at, rest) = (at + 8, more);
-    }
-    at + rest.iter().position(|&b| b == 0).unwrap_or(rest.len())
 }
 
 /// Bytes read from the kernel, and how far they are used.

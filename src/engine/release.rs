@@ -117,11 +117,15 @@ impl<W: World> Engine<W> {
         self.stop_listing(node);
         self.withdraw(node);
         self.release_wd(node);
-        self.uncovered.remove(&node);
+        if !self.uncovered.is_empty() {
+            self.uncovered.remove(&node);
+        }
         self.open.retain(|&(open, _)| open != node);
         self.narrowed.retain(|&narrowed| narrowed != node);
         self.rechecks.retain(|asked| asked.dir != node);
-        self.forget_near();
+        if self.tree.has(node, Flags::DIR) {
+            self.forget_near();
+        }
         if self.tree.has(node, Flags::ROOT) {
             let number = self.tree.root_number(node) as usize;
             self.watches[number] = None;

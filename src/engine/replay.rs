@@ -178,6 +178,17 @@ impl World for Replay {
         self.disk.handle(ino, true)
     }
 
+    fn open_ahead(&mut self, dir: &Handle, name: &[u8]) -> Result<(Handle, bool), Errno> {
+        let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
+        self.before(Call::OpenToList, ino);
+        let ino = self.disk.lookup(dir.ino, name)?;
+        self.disk.handle(ino, true).map(|handle| (handle, !self.bare))
+    }
+
+    fn rewind(&mut self, _: &Handle) -> Result<(), Errno> {
+        Ok(())
+    }
+
     fn identity(&mut self, dir: &Handle) -> Result<(u64, u64), Errno> {
         self.before(Call::Stat, dir.ino);
         Ok((1, dir.ino as u64))

@@ -6,7 +6,7 @@ use super::names::Name;
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::{Failure, WatchFlags};
 use super::world::World;
-use super::{Engine, Notice, mask};
+use super::{Engine, Notice, apply::LOOKED, mask};
 use crate::sys::{Errno, Kind, ListBuffer};
 
 /// What claiming a directory costs, in entries listed.
@@ -53,6 +53,8 @@ pub(super) struct Listing<D> {
     compares: bool,
     /// The first child that is still to be put in doubt before.
     pub(super) doubt: NodeId,
+    /// There are subdirectories to be scanned.
+    descends: bool,
 }
 
 impl<W: World> Engine<W> {
@@ -178,10 +180,10 @@ impl<W: World> Engine<W> {
         let own = |step| move |errno| Trouble { errno, step, reach: false };
         let (open, add) = (own("open"), own("inotify_add_watch"));
         let wanted = self.wanted(number, node);
-        let dir = if self.tree.node(node).parent == NONE {
+        let (dir, listable) = if self.tree.node(node).parent == NONE {
             let at = self.open_dir(node).map_err(open)?;
             let (_, root) = &self.open[at];
-            self.world.open_below(root, b".").map_err(open)?
+            (self.world.open_below(root, b".").map_err(open)?, false)
         } else {
             let parent = self.tree.node(node).parent;
             let at = self.open_dir(parent).map_err(reach)?;
@@ -195,17 +197,16 @@ impl<W: World> Engine<W> {
             {
                 return Ok(());
             }
-            let (_, parent) = &self.open[at];
             if stays {
                 match self.open_on_mount(number, at, name.get()).map_err(open)? {
-                    Some(dir) => dir,
+                    Some(dir) => (dir, false),
                     None => {
                         self.leave_out(node);
                         return Ok(());
                     }
                 }
             } else {
-                self.world.open_below(parent, name.get()).map_err(open)?
+                self.open_entry(number, at, name.get()).map_err(open)?
             }
         };
         let wd = self.world.add(&dir, b".", wanted).map_err(add)?;
@@ -229,9 +230,26 @@ impl<W: World> Engine<W> {
             return Ok(());
         }
         // Opened after it is watched: some file systems (btrfs) list what was there at the opening.
-        let dir = self.world.open_to_list(&dir, b".").map_err(open)?;
+        let dir = if listable && self.world.rewind(&dir).is_ok() {
+            dir
+        } else {
+            self.world.open_to_list(&dir, b".").map_err(open)?
+        };
         self.begin_listing(node, tag, dir);
         Ok(())
+    }
+
+    /// Opens an entry that is to be watched and listed. True: it can be listed as it is, else it
+    /// may be good for no more than to reach it.
+    fn open_entry(&mut self, number: u32, at: usize, name: &[u8]) -> Result<(W::Dir, bool), Errno> {
+        // Opening it to list it is an event of its parent, and should it then not be watched,
+        // nothing would show whose it was.
+        let told = self.watch(number).is_none_or(|watch| watch.mask & LOOKED != 0);
+        let (_, parent) = &self.open[at];
+        if !told && let Ok(opened) = self.world.open_ahead(parent, name) {
+            return Ok(opened);
+        }
+        Ok((self.world.open_below(parent, name)?, false))
     }
 
     pub(super) fn begin_listing(&mut self, node: NodeId, tag: u32, dir: W::Dir) {
@@ -241,8 +259,18 @@ impl<W: World> Engine<W> {
         let fresh = (self.tree.node(node).first == NONE).then(|| self.tree.added());
         let compares = self.tree.marks(node).contains(Marks::STALE);
         let doubt = if compares { self.tree.node(node).first } else { NONE };
-        let (more, continued) = (true, false);
-        self.listing = Some(Listing { node, tag, dir, more, fresh, continued, compares, doubt });
+        self.listing = Some(Listing {
+            node,
+            tag,
+            dir,
+            more: true,
+            fresh,
+            continued: false,
+            compares,
+            doubt,
+            // What is found again may have to be scanned, too.
+            descends: compares,
+        });
     }
 
     /// A directory that is being listed goes.
@@ -270,13 +298,12 @@ impl<W: World> Engine<W> {
             match buffer.next_entry() {
                 Some(entry) => {
                     *left = left.saturating_sub(1);
-                    let name = Name::new(entry.name);
                     let kind = match entry.kind {
                         Some(kind) => Ok(kind),
-                        None => self.world.kind_of(&listing.dir, name.get()),
+                        None => self.world.kind_of(&listing.dir, entry.name),
                     };
                     match kind {
-                        Ok(kind) => self.found(number, node, &mut listing, name.get(), kind, left),
+                        Ok(kind) => self.found(number, node, &mut listing, entry.name, kind, left),
                         // It has gone since it was listed, which the queue tells.
                         Err(Errno(libc::ENOENT)) => {}
                         Err(errno) => self.uncover(number, node, errno, "fstatat"),
@@ -311,7 +338,7 @@ impl<W: World> Engine<W> {
         }
         self.count_task(listing.tag, false);
         self.push_window(node, listing.tag);
-        if !self.tasks.is_empty() {
+        if listing.descends {
             // For the subdirectories. Not the one that was listed: closing that one is an event.
             if let Ok(dir) = self.world.open_below(&listing.dir, b".") {
                 self.keep(node, dir);
@@ -372,10 +399,12 @@ impl<W: World> Engine<W> {
             self.tree.set(node, Flags::NOTING);
         }
         if new || self.stays(number) {
+            listing.descends = true;
             self.push_front(node, listing.tag);
             return;
         }
         if !self.admitted(number, node, listing.tag) {
+            listing.descends = true;
             return;
         }
         *left = left.saturating_sub(CLAIM_COST);
@@ -389,6 +418,7 @@ impl<W: World> Engine<W> {
                 if leaf || self.tree.has(node, Flags::UNLISTED) {
                     self.push_window(node, listing.tag);
                 } else {
+                    listing.descends = true;
                     self.push_front(node, listing.tag);
                 }
             }

@@ -172,13 +172,19 @@ impl Wds {
 
     /// Gives a node its wd.
     pub fn add(&mut self, tree: &mut Tree, wd: i32, id: NodeId) {
-        match self.get(wd) {
-            Some(first) => {
-                tree.set(first, Flags::ALIASED);
-                tree.set(id, Flags::ALIASED);
-                self.others.entry(wd).or_default().push(id);
-            }
-            None => self.put(wd, id),
+        let (number, at) = parts(wd);
+        let place = self.find(number).unwrap_or_else(|_| self.add_leaf(number));
+        let leaf = self.leaf(place);
+        let slot = &mut self.leaves[leaf][at];
+        if *slot < BURIED {
+            tree.set(*slot, Flags::ALIASED);
+            tree.set(id, Flags::ALIASED);
+            self.others.entry(wd).or_default().push(id);
+        } else {
+            self.filled[leaf] += u8::from(*slot == NONE);
+            self.buried -= usize::from(*slot == BURIED);
+            self.used += 1;
+            *slot = id;
         }
         tree.node_mut(id).wd = wd;
     }

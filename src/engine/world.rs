@@ -33,6 +33,11 @@ pub trait World {
     fn open_on_mount(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
     /// Opens an entry, or "." itself, to list it.
     fn open_to_list(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Self::Dir, Errno>;
+    /// Opens an entry to list it, before it is watched. False where the listing is not known to
+    /// have what came in between: it must then be opened again.
+    fn open_ahead(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<(Self::Dir, bool), Errno>;
+    /// Such a directory is watched now, and about to be listed.
+    fn rewind(&mut self, dir: &Self::Dir) -> Result<(), Errno>;
     /// Device and inode number.
     fn identity(&mut self, dir: &Self::Dir) -> Result<(u64, u64), Errno>;
     /// Reads on in a directory; false at its end.
@@ -96,6 +101,19 @@ impl Kernel {
 /// EINVAL: the kernel has dropped it by itself, which is what was wanted.
 fn removed(inotify: &Inotify, wd: i32) -> bool {
     matches!(inotify.remove(wd), Ok(()) | Err(Errno(libc::EINVAL)))
+}
+
+impl Kernel {
+    /// Is this entry on a file system that is known, by its device?
+    fn counts(&mut self, device: u64, dir: &Dir, name: &[u8]) -> bool {
+        if let Some(&(_, counts)) = self.counting.iter().find(|&&(known, _)| known == device) {
+            return counts;
+        }
+        let counts = dir.counts_links(name);
+        self.counting.truncate(15);
+        self.counting.push((device, counts));
+        counts
+    }
 }
 
 fn cpath(path: &[u8]) -> Result<std::ffi::CString, Errno> {
@@ -164,6 +182,17 @@ impl World for Kernel {
         dir.open_to_list(name)
     }
 
+    fn open_ahead(&mut self, dir: &Dir, name: &[u8]) -> Result<(Dir, bool), Errno> {
+        let dir = dir.open_to_list(name)?;
+        let (device, _) = dir.identity()?;
+        let known = self.counts(device, &dir, b".");
+        Ok((dir, known))
+    }
+
+    fn rewind(&mut self, dir: &Dir) -> Result<(), Errno> {
+        dir.rewind()
+    }
+
     fn identity(&mut self, dir: &Dir) -> Result<(u64, u64), Errno> {
         dir.identity()
     }
@@ -178,17 +207,7 @@ impl World for Kernel {
 
     fn links_of(&mut self, dir: &Dir, name: &[u8]) -> Result<u64, Errno> {
         let (links, device) = dir.links_of(name)?;
-        let known = self.counting.iter().find(|&&(known, _)| known == device);
-        let counts = match known {
-            Some(&(_, counts)) => counts,
-            None => {
-                let counts = dir.counts_links(name);
-                self.counting.truncate(15);
-                self.counting.push((device, counts));
-                counts
-            }
-        };
-        Ok(if counts { links } else { 1 })
+        Ok(if self.counts(device, dir, name) { links } else { 1 })
     }
 
     fn kind_of(&mut self, dir: &Dir, name: &[u8]) -> Result<Kind, Errno> {

@@ -237,6 +237,16 @@ impl Dir {
         matches!(self.kind_of(name.as_bytes()), Ok(_) | Err(Errno(libc::ENOENT)))
     }
 
+    /// Back to the beginning, so that the listing has what is there now (fs/libfs.c,
+    /// offset_dir_llseek: without it, only what was there at the opening).
+    pub fn rewind(&self) -> Result<(), Errno> {
+        // SAFETY: no pointers.
+        let at = call_size(Call::Getdents, || unsafe {
+            libc::lseek(self.as_raw_fd(), 0, libc::SEEK_SET) as isize
+        });
+        at.map(|_| ())
+    }
+
     /// Device and inode number of the directory itself.
     pub fn identity(&self) -> Result<(u64, u64), Errno> {
         self.stat(b"").map(|stat| (stat.st_dev, stat.st_ino))
@@ -339,7 +349,7 @@ impl ListBuffer {
             let start = self.at + 19;
             self.at += reclen.max(19);
             let field = self.bytes.get(start..self.at.min(self.end))?;
-            let len = field.iter().position(|&b| b == 0).unwrap_or(field.len());
+            let len = until_nul(field);
             let name_at = start..start + len;
             let dots = matches!(&self.bytes[name_at.clone()], b"." | b"..");
             if !dots {
@@ -347,6 +357,23 @@ impl ListBuffer {
             }
         }
     }
+}
+
+/// Bytes before the first NUL, eight at a time.
+#[inline]
+pub fn until_nul(field: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    let (mut at, mut rest) = (0, field);
+    while let Some((chunk, more)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        // The lowest bit that is set belongs to the first byte that is 0.
+        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
+        if zero != 0 {
+            return at + (zero.trailing_zeros() / 8) as usize;
+        }
+        (at, rest) = (at + 8, more);
+    }
+    at + rest.iter().position(|&b| b == 0).unwrap_or(rest.len())
 }
 
 /// Splits a long path at a slash; the rest has no leading slash.

@@ -13,7 +13,7 @@ pub use call::{Call, call, call_size, refused};
 pub use cwd::OwnCwd;
 #[cfg(any(test, fuzzing))]
 pub use dir::Entry;
-pub use dir::{Dir, Facts, Kind, ListBuffer, absolute};
+pub use dir::{Dir, Facts, Kind, ListBuffer, absolute, until_nul};
 pub use inotify::{Inotify, Poker};
 
 use std::ffi::c_int;
