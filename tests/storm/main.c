@@ -80,7 +80,7 @@ static void help(FILE *out)
           "What a seed draws unless it is given here:\n"
           "  --writers N --ops N --phases N --read-size BYTES --max-events N --max-scan N\n"
           "  --loop epoll|edge|poll|busy|slow     how the reader waits (--slow: the last)\n"
-          "  --second none|same|link|stable|volatile|flat|structure|close\n"
+          "  --second none|same|link|stable|volatile|flat|structure|close|filter|ask\n"
           "                           a second watch over the first\n"
           "  --only OP,... --without OP,... --no-exchange     what the writers do\n"
           "Around it:\n"

@@ -96,10 +96,38 @@ uint64_t mirror_directories(const struct node *node)
     uint64_t count = 1;
 
     for (unsigned i = 0; i < node->used; i++) {
-        if (node->kids[i]->dir)
+        if (node->kids[i]->dir && !node->kids[i]->left_out)
             count += mirror_directories(node->kids[i]);
     }
     return count;
+}
+
+uint64_t mirror_left_out(const struct node *node)
+{
+    uint64_t count = node->left_out;
+
+    for (unsigned i = 0; i < node->used; i++)
+        count += mirror_left_out(node->kids[i]);
+    return count;
+}
+
+/* What the patterns and the filter of seed.c say: a hot name everywhere, and one in T/S alone, which
+ * stays where it is, so that the path cannot change between the question and the event. */
+bool mirror_wants(const struct watch *watch, const char *relative)
+{
+    const char *slash = strrchr(relative, '/');
+
+    if (watch->kind != SECOND_FILTER && watch->kind != SECOND_ASK)
+        return true;
+    return strcmp(slash ? slash + 1 : relative, "b") != 0 && strcmp(relative, "S/c") != 0;
+}
+
+/* A directory has come to stand at this place: what is below one that is left out is not told. */
+static void stand(const struct watch *watch, struct node *node, const char *path)
+{
+    node->left_out = node->dir && !mirror_wants(watch, path + watch->root_len + 1);
+    while (node->left_out && node->used > 0)
+        node_free(node->kids[--node->used]);
 }
 
 void watch_start(struct watch *watch, const char *label, const char *root, uint32_t mask,
@@ -254,6 +282,7 @@ static void moved_to(struct watch *watch, struct node *parent, struct node *node
         }
         arrived = node_new(parent, e->name, strlen(e->name), dir);
         attach(parent, arrived);
+        stand(watch, arrived, e->path);
         identify(watch, arrived, e);
         return;
     }
@@ -289,6 +318,7 @@ static void moved_to(struct watch *watch, struct node *parent, struct node *node
     free(arrived->name);
     arrived->name = must_print("%s", e->name);
     attach(parent, arrived);
+    stand(watch, arrived, e->path);
 }
 
 static void structure(struct watch *watch, struct node *parent, struct node *node,
@@ -311,6 +341,7 @@ static void structure(struct watch *watch, struct node *parent, struct node *nod
         }
         node = node_new(parent, e->name, strlen(e->name), dir);
         attach(parent, node);
+        stand(watch, node, e->path);
         identify(watch, node, e);
         return;
     }
@@ -418,6 +449,10 @@ void mirror_event(struct watch *watch, const inotify_watcher_event *e)
     }
     if (watch->kind == SECOND_FLAT && parent != watch->tree) {
         fail("deep", "%s: mask 0x%x for a watch that is not recursive", e->path, e->mask);
+        return;
+    }
+    if (parent->left_out) {
+        fail("left out", "%s: mask 0x%x in a directory that is left out", e->path, e->mask);
         return;
     }
     struct node *node = mirror_child(parent, e->name, strlen(e->name));

@@ -10,6 +10,7 @@
 static const char *const loops[LOOP_KINDS] = {"epoll", "edge", "poll", "busy", "slow"};
 static const char *const seconds[SECOND_KINDS] = {
     "none", "same", "link", "stable", "volatile", "flat", "structure", "close",
+    "filter", "ask",
 };
 
 const char *loop_name(enum loop_kind kind)

@@ -95,7 +95,8 @@ static void expect(struct run *run, const char *path, bool there, bool dir)
         struct watch *watch = watches[i];
         if (!watch->alive || watch->ended || (watch->overflowed && !opt.track_entries) ||
             (i == 1 && watch->kind != SECOND_SAME && watch->kind != SECOND_LINK &&
-             watch->kind != SECOND_STRUCTURE))
+             watch->kind != SECOND_STRUCTURE && watch->kind != SECOND_FILTER &&
+             watch->kind != SECOND_ASK))
             continue;
         const struct node *node = mirror_find(watch->tree, path);
         if ((node != NULL) != there || (node && node->dir != dir))

@@ -162,7 +162,7 @@ static void compare_visit(int fd, const char *name, const char *path, bool is_di
         check_identity(watch, node, fd, path);
     if (!is_dir)
         check_look(watch, node, fd, path);
-    if (!is_dir || watch->kind == SECOND_FLAT)
+    if (!is_dir || watch->kind == SECOND_FLAT || node->left_out)
         return;
 
     struct compare compare = {watch, node, 0, above->directories_only};

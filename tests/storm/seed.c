@@ -35,6 +35,41 @@ static char *root_path(const struct run *run, const char *name)
     return must_print("%s/%s", here, name);
 }
 
+static int filter(inotify_watcher *watcher, const inotify_watcher_directory *directory, void *data)
+{
+    const struct watch *watch = data;
+
+    if (watcher != running->watcher || (watch->id != 0 && directory->watch != watch->id) ||
+        strlen(directory->path) != directory->path_len ||
+        strncmp(directory->path, watch->root, watch->root_len) != 0 ||
+        directory->name != strrchr(directory->path, '/') + 1)
+        fail("filter", "asked about %s", directory->path);
+    if (watch->id != 0 && !watch->alive)
+        fail("ended", "%s: asked about after the watch was ignored", directory->path);
+    return mirror_wants(watch, directory->path + watch->root_len + 1);
+}
+
+static int64_t call_watch(struct run *run, struct watch *watch)
+{
+    static const char *const patterns[] = {"/S/c/", "[bB]", NULL};
+    inotify_watcher_watch_options options;
+
+    if (watch->kind != SECOND_FILTER && watch->kind != SECOND_ASK)
+        return inotify_watcher_watch(run->watcher, watch->root, watch->mask, watch->flags,
+                                     reader_callback, watch);
+    memset(&options, 0, sizeof(options));
+    options.size = sizeof(options);
+    options.mask = watch->mask;
+    options.flags = watch->flags;
+    options.callback = reader_callback;
+    options.user_data = watch;
+    if (watch->kind == SECOND_ASK)
+        options.filter = filter;
+    else
+        options.excludes = patterns;
+    return inotify_watcher_watch_with(run->watcher, watch->root, &options);
+}
+
 static void begin_watch(struct run *run, struct watch *watch)
 {
     inotify_watcher_stats stats = {.size = sizeof(stats)};
@@ -44,8 +79,7 @@ static void begin_watch(struct run *run, struct watch *watch)
     log_note("watch %s as %s", watch->root, watch->label);
     if (inotify_watcher_get_stats(run->watcher, &stats) == 0)
         watch->overflows_before = stats.overflows;
-    id = inotify_watcher_watch(run->watcher, watch->root, watch->mask, watch->flags,
-                               reader_callback, watch);
+    id = call_watch(run, watch);
     log_note("watch %s = %lld", watch->root, (long long)id);
     if (watch->events)
         fail("watch", "%s: callbacks from inside the call", watch->root);

@@ -41,6 +41,8 @@ enum second_kind {
     SECOND_FLAT,      /* the same root, not recursive */
     SECOND_STRUCTURE, /* the same root with a mask of create, delete and move bits alone */
     SECOND_CLOSE,     /* the same root with a mask of close_write alone */
+    SECOND_FILTER,    /* the same root without the directories of some names */
+    SECOND_ASK,       /* the same, but it is a function that says which */
     SECOND_KINDS
 };
 
@@ -214,6 +216,7 @@ struct node {
     unsigned used, room;
     char *name;
     bool dir;
+    bool left_out; /* by a filter: nothing is told of what is below */
     int id_writer; /* which unique file or directory this is; id_number 0: not known */
     unsigned id_number;
     struct look {
@@ -273,7 +276,10 @@ void mirror_event(struct watch *watch, const inotify_watcher_event *event);
 void mirror_settle(struct watch *watch);
 struct node *mirror_child(const struct node *dir, const char *name, size_t len);
 const struct node *mirror_find(const struct node *tree, const char *relative);
+bool mirror_wants(const struct watch *watch, const char *relative);
+/* Those that are watched, and those that a filter leaves out. */
 uint64_t mirror_directories(const struct node *node);
+uint64_t mirror_left_out(const struct node *node);
 
 /* overflow.c: what a loss of events excuses, and what not */
 void overflow_event(struct watch *watch, const inotify_watcher_event *event);
