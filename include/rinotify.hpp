@@ -18,6 +18,8 @@
  *   called it, throws it again when its turn is over. The other events of that turn are delivered
  *   before that. If several callbacks throw in one turn, the first exception is the one that is
  *   thrown again; with max_events = 1 in the options there is only ever one.
+ * - What a filter throws while watch() runs ends that watch, and watch() throws it again; later it
+ *   is thrown again as that of a callback is, and the directory is left out.
  * - A callback and what it has captured are destroyed when no call of it can follow: after
  *   ignore(), after the last event of a watch that ended by itself, or with the watcher; never
  *   while it runs. Its destructor must not throw.
@@ -135,6 +137,39 @@ using callback = std::function<void(const event &)>;
 /* Sees how many directories were watched so far; false gives up, and watch() throws ECANCELED. */
 using progress = std::function<bool(std::uint64_t directories)>;
 
+/* A directory that a filter is asked about, while the filter runs. */
+class directory {
+public:
+    explicit directory(const inotify_watcher_directory &raw) noexcept : raw_(raw) {}
+
+    /* The id of the watch; while watch() runs, the one that it will return. */
+    std::int64_t watch() const noexcept { return raw_.watch; }
+    /* As events have it. Bytes, no encoding assumed; NUL-terminated as well. */
+    std::string_view path() const noexcept { return {raw_.path, raw_.path_len}; }
+    /* The last component. */
+    std::string_view name() const noexcept
+    {
+        return {raw_.name, raw_.path_len - static_cast<std::size_t>(raw_.name - raw_.path)};
+    }
+    /* 1 for an entry of the root. */
+    std::uint32_t depth() const noexcept { return raw_.depth; }
+    const inotify_watcher_directory &raw() const noexcept { return raw_; }
+
+private:
+    const inotify_watcher_directory &raw_;
+};
+
+/* False leaves a directory out, with all below it. */
+using filter = std::function<bool(const directory &)>;
+
+/* Directories below a root that are not watched. */
+struct selection {
+    /* Patterns of those that are left out: `excludes` of inotify_watcher_watch_options. */
+    std::vector<std::string> excludes;
+    /* Decides about the others, if it is not empty. */
+    filter wanted;
+};
+
 /* One kernel watch, as it serves one watch. */
 struct watchpoint {
     std::int64_t watch;
@@ -200,13 +235,18 @@ public:
     /* Watches a path; returns the id. */
     std::int64_t watch(std::string_view path, callback on_event,
                        std::uint32_t mask = RINOTIFY_WATCH_MASK, std::uint32_t flags = 0,
-                       const progress &on_progress = nullptr)
+                       const progress &on_progress = nullptr, selection select = {})
     {
-        addition call{on_progress, nullptr};
-        auto mine = std::make_unique<subscription>(subscription{std::move(on_event), &call});
+        auto mine = std::make_unique<subscription>(
+            subscription{std::move(on_event), std::move(select.wanted)});
+        addition call(mine.get(), on_progress);
+        std::vector<const char *> excludes;
         inotify_watcher_watch_options options{};
         std::int64_t id;
 
+        for (const std::string &pattern : select.excludes)
+            excludes.push_back(whole(pattern).c_str());
+        excludes.push_back(nullptr);
         options.size = sizeof options;
         options.mask = mask;
         options.flags = flags;
@@ -214,11 +254,16 @@ public:
         options.user_data = mine.get();
         options.release = release;
         options.progress = on_progress ? tell_progress : nullptr;
+        options.filter = mine->wanted ? ask : nullptr;
+        options.excludes = excludes.data();
         id = inotify_watcher_watch_with(handle_, text(path).c_str(), &options);
         if (id > 0)
             mine.release(); /* the library's now, until `release` */
-        if (call.thrown)
+        if (call.thrown) {
+            if (id > 0)
+                inotify_watcher_ignore_watch(handle_, id);
             std::rethrow_exception(call.thrown);
+        }
         if (id < 0)
             throw error(id);
         return id;
@@ -306,14 +351,36 @@ private:
         bool closed_ = false;
     };
 
-    /* A call of watch under way. */
-    struct addition {
-        const progress &on_progress;
-        std::exception_ptr thrown;
-    };
     struct subscription {
         callback on_event;
-        addition *call; /* only while it is under way */
+        filter wanted;
+    };
+    /* A call of watch under way on this thread: where what is called from inside it leaves what it
+     * throws. They can be nested. */
+    struct addition {
+        addition(const subscription *what, const progress &tell) noexcept
+            : mine(what), on_progress(tell), before(std::exchange(innermost, this))
+        {
+        }
+        addition(const addition &) = delete;
+        addition &operator=(const addition &) = delete;
+        ~addition() { innermost = before; }
+
+        /* The one that makes this watch; none if it is made already. */
+        static addition *of(const subscription *which) noexcept
+        {
+            addition *one = innermost;
+
+            while (one != nullptr && one->mine != which)
+                one = one->before;
+            return one;
+        }
+
+        inline static thread_local addition *innermost = nullptr;
+        const subscription *mine;
+        const progress &on_progress;
+        addition *before;
+        std::exception_ptr thrown;
     };
     struct collection {
         std::vector<watchpoint> points;
@@ -332,13 +399,33 @@ private:
     static void release(void *user_data) noexcept { delete static_cast<subscription *>(user_data); }
     static int tell_progress(std::uint64_t directories, void *user_data) noexcept
     {
-        addition &call = *static_cast<subscription *>(user_data)->call;
+        addition &call = *addition::of(static_cast<subscription *>(user_data));
 
+        if (call.thrown)
+            return 1;
         try {
             return call.on_progress(directories) ? 0 : 1;
         } catch (...) {
             call.thrown = std::current_exception();
             return 1;
+        }
+    }
+    static int ask(inotify_watcher *, const inotify_watcher_directory *raw,
+                   void *user_data) noexcept
+    {
+        auto &mine = *static_cast<subscription *>(user_data);
+        addition *call = addition::of(&mine);
+
+        if (call != nullptr && call->thrown)
+            return 0;
+        try {
+            return mine.wanted(directory(*raw)) ? 1 : 0;
+        } catch (...) {
+            if (call != nullptr)
+                call->thrown = std::current_exception();
+            else
+                turn::keep(std::current_exception());
+            return 0;
         }
     }
     static int collect(const inotify_watcher_watchpoint *point, void *user_data) noexcept
@@ -361,6 +448,12 @@ private:
         if (path.find('\0') != std::string_view::npos)
             throw std::system_error(EINVAL, std::generic_category(), "a path with a NUL in it");
         return std::string(path);
+    }
+    static const std::string &whole(const std::string &pattern)
+    {
+        if (pattern.find('\0') != std::string::npos)
+            throw std::system_error(EINVAL, std::generic_category(), "a pattern with a NUL in it");
+        return pattern;
     }
     template <typename Result> static Result checked(Result result)
     {

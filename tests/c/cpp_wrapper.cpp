@@ -355,6 +355,53 @@ void threads()
     watcher.sync();
 }
 
+/* Patterns and a filter, and what the filter throws: out of watch, later out of sync. */
+void filters()
+{
+    rinotify::watcher watcher;
+    lines told, asked;
+    bool throws = false;
+    rinotify::selection select{{".git", "/build"}, [&](const rinotify::directory &directory) {
+        CHECK(directory.watch() > 0);
+        CHECK_EQ(directory.depth(), directory.raw().depth);
+        asked.push_back(std::string(directory.path()));
+        if (throws)
+            throw std::runtime_error("asked");
+        return directory.name() != "no";
+    }};
+
+    make_dirs("t/.git/objects");
+    make_dirs("t/build/out");
+    make_dirs("t/no/way");
+    make_dirs("t/a");
+    watcher.watch("t", teller(told), IN_CREATE, rinotify::tree, nullptr, select);
+    CHECK_EQ(watcher.stats().watchpoints, 2);
+    CHECK_EQ(asked.size(), 2);
+    make_dirs("t/a/no/way");
+    make_dirs("t/a/yes");
+    watcher.sync();
+    EXPECT_LINES(told, "create|is_dir t/a/no", "create|is_dir t/a/yes");
+    CHECK_EQ(watcher.stats().watchpoints, 3);
+    throws = true;
+    make_dirs("t/a/late/below");
+    CHECK_STR(THROWN(std::runtime_error, watcher.sync()).what(), "asked");
+    EXPECT_LINES(told, "create|is_dir t/a/late");
+    CHECK_EQ(watcher.stats().watchpoints, 3);
+    CHECK_STR(THROWN(std::runtime_error, watcher.watch("t", teller(told), IN_CREATE,
+                                                       rinotify::tree, nullptr, select)).what(),
+              "asked");
+    CHECK_EQ(watcher.stats().watches, 1);
+    CHECK_EQ(THROWN(rinotify::error, watcher.watch("t", teller(told), IN_CREATE, rinotify::tree,
+                                                   nullptr, {{""}, nullptr})).code().value(),
+             EINVAL);
+    CHECK_EQ(THROWN(std::system_error,
+                    watcher.watch("t", teller(told), IN_CREATE, rinotify::tree, nullptr,
+                                  {{std::string("a\0b", 3)}, nullptr})).code().value(),
+             EINVAL);
+    watcher.watch("t", teller(told), IN_CREATE, rinotify::tree, nullptr, {{"*"}, nullptr});
+    CHECK_EQ(watcher.stats().watchpoints, 3);
+}
+
 } // namespace
 
 int main()
@@ -374,5 +421,7 @@ int main()
     progress();
     check_case("threads");
     threads();
+    check_case("filters");
+    filters();
     return 0;
 }
