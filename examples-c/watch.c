@@ -31,6 +31,10 @@ static const char help[] =
     "              attrib, close_write, close_nowrite, open, moved_from, moved_to,\n"
     "              create, delete, delete_self, move_self; or all. May be given again.\n"
     "  -e          begin with what is there already\n"
+    "  -x PATTERN  leave out directories of such a name, as node_modules or '.*'; with a\n"
+    "              slash it is the path below DIRECTORY that counts, as in /build or\n"
+    "              src/x*. May be given again.\n"
+    "  -1          stay on the file system of each DIRECTORY\n"
     "  -p          say how far the initial scan has come, even if standard error is no\n"
     "              terminal\n"
     "  -q          nothing but events and errors\n"
@@ -49,10 +53,13 @@ static struct {
     int signals; /* a signalfd */
     bool interrupted;
     bool existing;
+    bool one_file_system;
     bool progress;
     bool quiet;
     bool terminal; /* standard error is one */
     uint32_t mask;
+    const char **excludes; /* ended by NULL */
+    size_t exclude_count;
     uint64_t before; /* directories watched when the one at hand was begun */
     uint64_t shown;  /* the last figure of the progress line */
     uint64_t events;
@@ -169,6 +176,9 @@ static int64_t add(const char *path)
     options.flags = RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_AUTO_ADD;
     if (tool.existing)
         options.flags |= RINOTIFY_WATCH_EMIT_EXISTING;
+    if (tool.one_file_system)
+        options.flags |= RINOTIFY_WATCH_ONE_FILE_SYSTEM;
+    options.excludes = tool.excludes;
     options.callback = on_event;
     /* The same callback and user data for all: a path that is given twice is one watch. */
     options.progress = on_progress;
@@ -214,6 +224,18 @@ static bool parse_events(const char *text)
     }
 }
 
+static bool exclude(const char *pattern)
+{
+    const char **list = realloc(tool.excludes, (tool.exclude_count + 2) * sizeof *list);
+
+    if (list == NULL)
+        return false;
+    tool.excludes = list;
+    list[tool.exclude_count++] = pattern;
+    list[tool.exclude_count] = NULL;
+    return true;
+}
+
 /* Exit status, or -1 to go on. */
 static int parse_arguments(int argc, char **argv)
 {
@@ -222,11 +244,20 @@ static int parse_arguments(int argc, char **argv)
                                           {NULL, 0, NULL, 0}};
     int option;
 
-    while ((option = getopt_long(argc, argv, "m:epqh", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "m:x:1epqh", longs, NULL)) != -1) {
         switch (option) {
         case 'm':
             if (!parse_events(optarg))
                 return 2;
+            break;
+        case 'x':
+            if (!exclude(optarg)) {
+                perror("watch");
+                return 1;
+            }
+            break;
+        case '1':
+            tool.one_file_system = true;
             break;
         case 'e':
             tool.existing = true;
@@ -338,5 +369,6 @@ int main(int argc, char **argv)
         if (tool.signals != -1)
             close(tool.signals);
     }
+    free(tool.excludes);
     return status;
 }

@@ -126,6 +126,37 @@ static void masks(void)
     program_free(&program);
 }
 
+static void left_out(void)
+{
+    struct program program;
+
+    make_dirs("t/.git/objects");
+    make_dirs("t/build/out");
+    make_dirs("t/src/build");
+    PROGRAM_START(&program, tool, "-x", ".git", "-x", "/build", "-1", "t");
+    program_wait_prefix(&program, "ready: 3 directories in ");
+    make_file("t/.git/unseen");
+    make_file("t/build/unseen");
+    make_dirs("t/src/.git/unseen");
+    make_file("t/src/build/f");
+    program_wait(&program, "create t/src/build/f");
+    move("t/.git", "t/git");
+    program_wait(&program, "moved_to|is_dir t/.git -> t/git");
+    program_wait(&program, "create|is_dir|synthetic t/git/objects");
+    program_signal(&program, SIGINT);
+    CHECK_EQ(program_end(&program), 0);
+    CHECK(!program_printed(&program, "create t/.git"));
+    CHECK(!program_printed(&program, "create t/build"));
+    CHECK(!program_printed(&program, ".git/unseen"));
+    CHECK(program_printed(&program, "\ncreate|is_dir t/src/.git\n"));
+    program_free(&program);
+
+    PROGRAM_START(&program, tool, "-x", "", "t");
+    CHECK_EQ(program_end(&program), 1);
+    CHECK(program_printed(&program, "options.excludes"));
+    program_free(&program);
+}
+
 static void existing_and_quiet(void)
 {
     struct program program;
@@ -289,6 +320,8 @@ int main(int argc, char **argv)
     names();
     check_case("masks");
     masks();
+    check_case("left-out");
+    left_out();
     check_case("existing-and-quiet");
     existing_and_quiet();
     check_case("arguments");
