@@ -390,14 +390,13 @@ typedef struct inotify_watcher_directory {
  * watch is made from inside inotify_watcher_watch_with(), on the calling thread; for those that
  * come later, or are moved in, from do_read or sync on the reading thread, after the events up to
  * then were delivered. A directory that is renamed, or moved within the tree, is asked about again
- * under its new path; what is below it is not. It may be asked more than once about the same path.
+ * under its new path, before anything that follows is told; what is below it is not asked about
+ * again. It may be asked more than once about the same path.
  *
  * The entry itself is always told, by its parent's events. A directory that was watched and is
- * left out after a rename is let go with all below it, and nothing more is told of what is there;
- * nor is it told that it is gone: whoever keeps a list forgets it when the filter says 0. (Events of
- * it that came before the question are told, for instance those between the rename and the
- * question.) One that was left out and is let in after a rename is like a new one: what is in it is
- * told as synthetic IN_CREATE.
+ * left out after a rename is let go with all below it, and nothing more is told of what is there,
+ * not even that it is gone: whoever keeps a list forgets what is below. One that was left out and is
+ * let in after a rename is like a new one: what is in it is told as synthetic IN_CREATE.
  *
  * No lock is held. It may call what a callback may call. It must return: a C++ exception or longjmp
  * that leaves it ends the process.
@@ -871,10 +870,11 @@ int64_t inotify_watcher_watch(inotify_watcher *watcher,
 
 /**
  * Watches a path as inotify_watcher_watch() does, with what does not fit into its arguments:
- * a release function for the user data, and a progress function.
+ * a release function for the user data, a progress function, a filter for directories and a list of
+ * patterns of directories that are left out.
  *
- * Returns what inotify_watcher_watch() returns, and -E2BIG (options of a newer version) or
- * -ECANCELED (the progress function gave up). Any thread. Since 0.1.
+ * Returns what inotify_watcher_watch() returns, and -EINVAL (an empty pattern), -E2BIG (options of a
+ * newer version) or -ECANCELED (the progress function gave up). Any thread. Since 0.1.
  *
  * Requires:
  * As inotify_watcher_watch(); `options` is NULL or points to a struct of at least the size it

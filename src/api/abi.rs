@@ -157,14 +157,13 @@ pub struct inotify_watcher_directory {
 /// watch is made from inside inotify_watcher_watch_with(), on the calling thread; for those that
 /// come later, or are moved in, from do_read or sync on the reading thread, after the events up to
 /// then were delivered. A directory that is renamed, or moved within the tree, is asked about again
-/// under its new path; what is below it is not. It may be asked more than once about the same path.
+/// under its new path, before anything that follows is told; what is below it is not asked about
+/// again. It may be asked more than once about the same path.
 ///
 /// The entry itself is always told, by its parent's events. A directory that was watched and is
-/// left out after a rename is let go with all below it, and nothing more is told of what is there;
-/// nor is it told that it is gone: whoever keeps a list forgets it when the filter says 0. (Events of
-/// it that came before the question are told, for instance those between the rename and the
-/// question.) One that was left out and is let in after a rename is like a new one: what is in it is
-/// told as synthetic IN_CREATE.
+/// left out after a rename is let go with all below it, and nothing more is told of what is there,
+/// not even that it is gone: whoever keeps a list forgets what is below. One that was left out and is
+/// let in after a rename is like a new one: what is in it is told as synthetic IN_CREATE.
 ///
 /// No lock is held. It may call what a callback may call. It must return: a C++ exception or longjmp
 /// that leaves it ends the process.

@@ -112,10 +112,11 @@ pub unsafe extern "C" fn inotify_watcher_watch(
 }
 
 /// Watches a path as inotify_watcher_watch() does, with what does not fit into its arguments:
-/// a release function for the user data, and a progress function.
+/// a release function for the user data, a progress function, a filter for directories and a list of
+/// patterns of directories that are left out.
 ///
-/// Returns what inotify_watcher_watch() returns, and -E2BIG (options of a newer version) or
-/// -ECANCELED (the progress function gave up). Any thread. Since 0.1.
+/// Returns what inotify_watcher_watch() returns, and -EINVAL (an empty pattern), -E2BIG (options of a
+/// newer version) or -ECANCELED (the progress function gave up). Any thread. Since 0.1.
 ///
 /// # Safety
 /// As inotify_watcher_watch(); `options` is NULL or points to a struct of at least the size it
