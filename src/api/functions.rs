@@ -12,7 +12,9 @@ use super::{names, report};
 ///
 /// Returns the watcher, to be released with inotify_watcher_destroy(), or NULL with errno: EINVAL
 /// (a bad option; a reactor without its functions), E2BIG (options of a newer version), EMFILE (max_user_instances or
-/// RLIMIT_NOFILE), ENFILE, ENOMEM. Source: inotify_init1(2). Any thread. Since 0.1.
+/// RLIMIT_NOFILE), ENFILE, ENOMEM, ENOSPC (max_user_watches), ENOENT (/proc is not mounted), or what a
+/// sandbox says that forbids inotify_init1, memfd_create, inotify_add_watch or fchmod;
+/// inotify_watcher_last_error() names the step. Source: inotify_init1(2). Any thread. Since 0.1.
 ///
 /// # Safety
 /// `options` is NULL or points to a struct of at least the size it states, with pointers that are
