@@ -80,7 +80,9 @@
 #define RINOTIFY_EVENT_SYNTHETIC 0x0001
 
 /**
- * Something failed after the watch was made: `error` has the errno value, `path` the place. Since
+ * Something failed after the watch was made: `error` has the errno value, `path` the place. A
+ * directory that cannot be watched or listed is told once for each reason; of those that a limit
+ * (max_user_watches, open files, memory) leaves out only the first, until none is left out. Since
  * 0.1.
  */
 #define RINOTIFY_EVENT_ERROR 0x0002
@@ -99,6 +101,26 @@
  * RINOTIFY_WATCH_TRACK_ENTRIES all entries. `path` is the root; the mask is 0. Since 0.1.
  */
 #define RINOTIFY_EVENT_RESCAN_END 0x0008
+
+/**
+ * What the watch sees of its tree has changed: `coverage` says to what, `path` is the root and
+ * `mask` is 0. Sent when it becomes another one, never twice in a row for the same; no mask hides
+ * it. A watch begins as complete, so there is no event for that. Since 0.1.
+ */
+#define RINOTIFY_EVENT_COVERAGE 0x0010
+
+/** Coverage: every directory that the watch is about is watched. Since 0.1. */
+#define RINOTIFY_COVERAGE_COMPLETE 1
+
+/**
+ * Coverage: some directories could not be watched or listed; each was told as an event with
+ * RINOTIFY_EVENT_ERROR (those that a limit left out: the first of them), and
+ * inotify_watcher_for_each_uncovered() shows them all. Since 0.1.
+ */
+#define RINOTIFY_COVERAGE_PARTIAL 2
+
+/** Coverage: events were lost by an overflow, and the tree is being scanned again. Since 0.1. */
+#define RINOTIFY_COVERAGE_OUT_OF_STEP 3
 
 /**
  * Creation flag: the deletion of a watched root is the end of the watcher. What was read of the
@@ -331,6 +353,10 @@ typedef struct inotify_watcher_event {
     const char *old_path;
     /** Length of `old_path` in bytes, without the NUL; 0 if it is NULL. */
     size_t old_path_len;
+    /** With RINOTIFY_EVENT_COVERAGE a RINOTIFY_COVERAGE_* value, else 0. */
+    uint32_t coverage;
+    /** Reserved, 0. */
+    uint32_t reserved;
 } inotify_watcher_event;
 
 /**
@@ -526,6 +552,51 @@ typedef struct inotify_watcher_watchpoint {
 /** Sees one watchpoint; returning non-zero ends the walk. No lock is held. */
 typedef int (*inotify_watcher_visitor)(const inotify_watcher_watchpoint *watchpoint,
                                        void *user_data);
+
+/** What a watch sees of its tree, from inotify_watcher_get_status(). Set `size` first. */
+typedef struct inotify_watcher_status {
+    /** sizeof(inotify_watcher_status). */
+    size_t size;
+    /** A RINOTIFY_COVERAGE_* value. */
+    uint32_t coverage;
+    /** Reserved, 0. */
+    uint32_t reserved;
+    /**
+     * How many directories are not covered, as inotify_watcher_for_each_uncovered() shows them. What
+     * is below one of them is not known, so not counted. Not 0 if the coverage is
+     * RINOTIFY_COVERAGE_PARTIAL, and possible with RINOTIFY_COVERAGE_OUT_OF_STEP.
+     */
+    uint64_t uncovered;
+} inotify_watcher_status;
+
+/**
+ * A directory that is not covered, as inotify_watcher_for_each_uncovered() shows it. Valid until the
+ * visitor returns.
+ */
+typedef struct inotify_watcher_uncovered {
+    /** Size of this struct in bytes, as the library knows it. */
+    size_t size;
+    /** Id of the watch whose tree it is in. */
+    int64_t watch;
+    /**
+     * Why, as an errno value (positive). EACCES, EPERM: it, or a directory above it, must not be
+     * read or searched; tried again when the mode changes. ENOSPC, ENOMEM, EMFILE, ENFILE: a limit;
+     * tried again when this watcher gives a kernel watch back.
+     */
+    int32_t error;
+    /** Reserved, 0. */
+    uint32_t reserved;
+    /** The step that failed: a system call's name. */
+    const char *step;
+    /** Its path, in the spelling of the watch. NUL-terminated bytes of any length. */
+    const char *path;
+    /** Length of `path` in bytes. */
+    size_t path_len;
+} inotify_watcher_uncovered;
+
+/** Sees one directory that is not covered; returning non-zero ends the walk. No lock is held. */
+typedef int (*inotify_watcher_uncovered_visitor)(const inotify_watcher_uncovered *uncovered,
+                                                 void *user_data);
 
 /**
  * Writes in place of write(2): at most `size` bytes of `data` (never 0) to `fd`, without blocking.
@@ -783,7 +854,9 @@ int inotify_watcher_lose_connection(inotify_watcher *watcher);
  *
  * Returns the watcher, to be released with inotify_watcher_destroy(), or NULL with errno: EINVAL
  * (a bad option; a reactor without its functions), E2BIG (options of a newer version), EMFILE (max_user_instances or
- * RLIMIT_NOFILE), ENFILE, ENOMEM. Source: inotify_init1(2). Any thread. Since 0.1.
+ * RLIMIT_NOFILE), ENFILE, ENOMEM, ENOSPC (max_user_watches), ENOENT (/proc is not mounted), or what a
+ * sandbox says that forbids inotify_init1, memfd_create, inotify_add_watch or fchmod;
+ * inotify_watcher_last_error() names the step. Source: inotify_init1(2). Any thread. Since 0.1.
  *
  * Requires:
  * `options` is NULL or points to a struct of at least the size it states, with pointers that are
@@ -983,6 +1056,64 @@ int inotify_watcher_get_stats(const inotify_watcher *watcher,
 int inotify_watcher_for_each_watchpoint(const inotify_watcher *watcher,
                                         inotify_watcher_visitor visitor,
                                         void *user_data);
+
+/**
+ * What a watch sees of its tree: all of it, not all, or is it out of step since an overflow? Fills in
+ * as far as `status->size` reaches.
+ *
+ * It is of the moment of the call; changes are told as events with RINOTIFY_EVENT_COVERAGE. While a
+ * new directory is being scanned, that alone makes the coverage no less; one that was not covered
+ * counts until all that it has is told.
+ *
+ * Returns 0, or -ENOENT (no such watch, or it has ended), -EINVAL (NULL or a size below 16), -EBADF,
+ * -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create(); `status` is NULL or points to a struct of
+ * at least the size it states.
+ */
+int inotify_watcher_get_status(const inotify_watcher *watcher,
+                               int64_t watch,
+                               inotify_watcher_status *status);
+
+/**
+ * Shows every directory that is not covered to `visitor`: of one watch, or of all if `watch` is 0,
+ * as they stood at the call, by id and path. It takes a copy first.
+ *
+ * A directory that could not be watched or listed is shown by itself. Of those that a limit left out
+ * 65536 are remembered one by one in a watcher; beyond that their parents are shown, which are
+ * listed again when there is room.
+ *
+ * Returns 0, or what the visitor returned if that was not 0, or -ENOENT (no such watch), -EINVAL,
+ * -EBADF, -ENOMEM, -ENOTRECOVERABLE. Any thread; the visitor may call every function. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create(); `user_data` is valid for `visitor`.
+ */
+int inotify_watcher_for_each_uncovered(const inotify_watcher *watcher,
+                                       int64_t watch,
+                                       inotify_watcher_uncovered_visitor visitor,
+                                       void *user_data);
+
+/**
+ * Tries again everything that is not covered, of all watches: by the following do_reads, for which
+ * the descriptor becomes readable. inotify_watcher_sync() waits for it.
+ *
+ * It is needed for what the kernel does not tell: room under max_user_watches or for open files that
+ * others made; a mode of the root, or of a directory above it, that was changed back, if the mask has
+ * no IN_ATTRIB. The rest is tried again without it: a directory whose mode is in the way when that
+ * changes, one that a limit left out when this watcher gives a kernel watch back (a directory was
+ * deleted, a watch ended). What becomes covered is told as a new directory would be: nothing of the
+ * directory itself, which was told when it came, and what is in it as synthetic IN_CREATE if the
+ * watch has RINOTIFY_WATCH_AUTO_ADD or RINOTIFY_WATCH_EMIT_EXISTING. What fails again for the same
+ * reason is not told again.
+ *
+ * Returns 0, or -EINVAL, -EBADF, -ENOTRECOVERABLE. Any thread. Since 0.1.
+ *
+ * Requires:
+ * `watcher` is NULL or came from inotify_watcher_create().
+ */
+int inotify_watcher_retry(inotify_watcher *watcher);
 
 /**
  * The version of the library that is linked, as "0.1.0". Static; never NULL. Any thread. Since 0.1.
@@ -1269,8 +1400,8 @@ int inotify_watcher_stream_get_stats(const inotify_watcher_stream *stream,
  *
  * The keys, in this order: "watch"; "mask", an array of the words of inotify_watcher_mask_names()
  * without is_dir; "is_dir", a boolean; "cookie", "flags" (an array of "synthetic", "error",
- * "rescan_begin", "rescan_end") and "error", a number, unless they are 0; "path"; "old_path", if
- * there is one. Bits without a word are one hexadecimal number, as a string, at the end of their
+ * "rescan_begin", "rescan_end", "coverage"), "error", a number, and "coverage" ("complete", "partial"
+ * or "out_of_step"), unless they are 0; "path"; "old_path", if there is one. Bits without a word are one hexadecimal number, as a string, at the end of their
  * array. A path that is valid UTF-8 is a string with every control character (and U+2028, U+2029)
  * escaped. One that is not has U+FFFD in place of what cannot be shown, and is followed by the same
  * key with "_b64" added, which has all of its bytes in base64 (RFC 4648, padded).

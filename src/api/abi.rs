@@ -50,7 +50,9 @@ pub const RINOTIFY_WATCH_TRACK_ENTRIES: u32 = 0x8;
 /// The library made the event because the kernel could not: the entry was there before its
 /// directory was watched, or a rescan found the difference. Since 0.1.
 pub const RINOTIFY_EVENT_SYNTHETIC: u32 = 0x1;
-/// Something failed after the watch was made: `error` has the errno value, `path` the place. Since
+/// Something failed after the watch was made: `error` has the errno value, `path` the place. A
+/// directory that cannot be watched or listed is told once for each reason; of those that a limit
+/// (max_user_watches, open files, memory) leaves out only the first, until none is left out. Since
 /// 0.1.
 pub const RINOTIFY_EVENT_ERROR: u32 = 0x2;
 /// On IN_Q_OVERFLOW of a watch that holds directories or entries: what was lost is about to be made
@@ -62,6 +64,20 @@ pub const RINOTIFY_EVENT_RESCAN_BEGIN: u32 = 0x4;
 /// The repair after an overflow is complete: the consumer knows all directories again, and with
 /// RINOTIFY_WATCH_TRACK_ENTRIES all entries. `path` is the root; the mask is 0. Since 0.1.
 pub const RINOTIFY_EVENT_RESCAN_END: u32 = 0x8;
+
+/// What the watch sees of its tree has changed: `coverage` says to what, `path` is the root and
+/// `mask` is 0. Sent when it becomes another one, never twice in a row for the same; no mask hides
+/// it. A watch begins as complete, so there is no event for that. Since 0.1.
+pub const RINOTIFY_EVENT_COVERAGE: u32 = 0x10;
+
+/// Coverage: every directory that the watch is about is watched. Since 0.1.
+pub const RINOTIFY_COVERAGE_COMPLETE: u32 = 1;
+/// Coverage: some directories could not be watched or listed; each was told as an event with
+/// RINOTIFY_EVENT_ERROR (those that a limit left out: the first of them), and
+/// inotify_watcher_for_each_uncovered() shows them all. Since 0.1.
+pub const RINOTIFY_COVERAGE_PARTIAL: u32 = 2;
+/// Coverage: events were lost by an overflow, and the tree is being scanned again. Since 0.1.
+pub const RINOTIFY_COVERAGE_OUT_OF_STEP: u32 = 3;
 
 /// Creation flag: the deletion of a watched root is the end of the watcher. What was read of the
 /// queue with its last event (IN_DELETE_SELF, then IN_IGNORED) is delivered, then the connection is
@@ -103,6 +119,10 @@ pub struct inotify_watcher_event {
     pub old_path: *const c_char,
     /// Length of `old_path` in bytes, without the NUL; 0 if it is NULL.
     pub old_path_len: usize,
+    /// With RINOTIFY_EVENT_COVERAGE a RINOTIFY_COVERAGE_* value, else 0.
+    pub coverage: u32,
+    /// Reserved, 0.
+    pub reserved: u32,
 }
 
 /// Called for each event, from inotify_watcher_do_read() or inotify_watcher_sync(), on the thread
@@ -317,6 +337,52 @@ pub struct inotify_watcher_watchpoint {
     /// Length of `path` in bytes.
     pub path_len: usize,
 }
+
+/// What a watch sees of its tree, from inotify_watcher_get_status(). Set `size` first.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct inotify_watcher_status {
+    /// sizeof(inotify_watcher_status).
+    pub size: usize,
+    /// A RINOTIFY_COVERAGE_* value.
+    pub coverage: u32,
+    /// Reserved, 0.
+    pub reserved: u32,
+    /// How many directories are not covered, as inotify_watcher_for_each_uncovered() shows them. What
+    /// is below one of them is not known, so not counted. Not 0 if the coverage is
+    /// RINOTIFY_COVERAGE_PARTIAL, and possible with RINOTIFY_COVERAGE_OUT_OF_STEP.
+    pub uncovered: u64,
+}
+
+/// A directory that is not covered, as inotify_watcher_for_each_uncovered() shows it. Valid until the
+/// visitor returns.
+#[repr(C)]
+pub struct inotify_watcher_uncovered {
+    /// Size of this struct in bytes, as the library knows it.
+    pub size: usize,
+    /// Id of the watch whose tree it is in.
+    pub watch: i64,
+    /// Why, as an errno value (positive). EACCES, EPERM: it, or a directory above it, must not be
+    /// read or searched; tried again when the mode changes. ENOSPC, ENOMEM, EMFILE, ENFILE: a limit;
+    /// tried again when this watcher gives a kernel watch back.
+    pub error: i32,
+    /// Reserved, 0.
+    pub reserved: u32,
+    /// The step that failed: a system call's name.
+    pub step: *const c_char,
+    /// Its path, in the spelling of the watch. NUL-terminated bytes of any length.
+    pub path: *const c_char,
+    /// Length of `path` in bytes.
+    pub path_len: usize,
+}
+
+/// Sees one directory that is not covered; returning non-zero ends the walk. No lock is held.
+pub type inotify_watcher_uncovered_visitor = Option<
+    unsafe extern "C-unwind" fn(
+        uncovered: *const inotify_watcher_uncovered,
+        user_data: *mut c_void,
+    ) -> c_int,
+>;
 
 /// Sees one watchpoint; returning non-zero ends the walk. No lock is held.
 pub type inotify_watcher_visitor = Option<

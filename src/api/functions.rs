@@ -249,7 +249,7 @@ pub unsafe extern "C" fn inotify_watcher_get_stats(
     stats: *mut inotify_watcher_stats,
 ) -> c_int {
     // SAFETY: the caller's promise, passed on.
-    let out = unsafe { report::StatsOut::parse(stats) };
+    let out = unsafe { report::StructOut::parse(stats, "stats") };
     door::int(watcher, |w| {
         let out = out?;
         out.fill(w.stats()?);
@@ -272,6 +272,77 @@ pub unsafe extern "C" fn inotify_watcher_for_each_watchpoint(
     user_data: *mut c_void,
 ) -> c_int {
     door::int(watcher, |w| report::for_each(w, visitor, user_data))
+}
+
+/// What a watch sees of its tree: all of it, not all, or is it out of step since an overflow? Fills in
+/// as far as `status->size` reaches.
+///
+/// It is of the moment of the call; changes are told as events with RINOTIFY_EVENT_COVERAGE. While a
+/// new directory is being scanned, that alone makes the coverage no less; one that was not covered
+/// counts until all that it has is told.
+///
+/// Returns 0, or -ENOENT (no such watch, or it has ended), -EINVAL (NULL or a size below 16), -EBADF,
+/// -ENOTRECOVERABLE. Any thread. Since 0.1.
+///
+/// # Safety
+/// `watcher` is NULL or came from inotify_watcher_create(); `status` is NULL or points to a struct of
+/// at least the size it states.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn inotify_watcher_get_status(
+    watcher: *const inotify_watcher,
+    watch: i64,
+    status: *mut inotify_watcher_status,
+) -> c_int {
+    // SAFETY: the caller's promise, passed on.
+    let out = unsafe { report::StructOut::parse(status, "status") };
+    door::int(watcher, |w| {
+        let out = out?;
+        out.fill(w.status(watch)?);
+        Ok(0)
+    })
+}
+
+/// Shows every directory that is not covered to `visitor`: of one watch, or of all if `watch` is 0,
+/// as they stood at the call, by id and path. It takes a copy first.
+///
+/// A directory that could not be watched or listed is shown by itself. Of those that a limit left out
+/// 65536 are remembered one by one in a watcher; beyond that their parents are shown, which are
+/// listed again when there is room.
+///
+/// Returns 0, or what the visitor returned if that was not 0, or -ENOENT (no such watch), -EINVAL,
+/// -EBADF, -ENOMEM, -ENOTRECOVERABLE. Any thread; the visitor may call every function. Since 0.1.
+///
+/// # Safety
+/// `watcher` is NULL or came from inotify_watcher_create(); `user_data` is valid for `visitor`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn inotify_watcher_for_each_uncovered(
+    watcher: *const inotify_watcher,
+    watch: i64,
+    visitor: inotify_watcher_uncovered_visitor,
+    user_data: *mut c_void,
+) -> c_int {
+    door::int(watcher, |w| report::for_each_uncovered(w, watch, visitor, user_data))
+}
+
+/// Tries again everything that is not covered, of all watches: by the following do_reads, for which
+/// the descriptor becomes readable. inotify_watcher_sync() waits for it.
+///
+/// It is needed for what the kernel does not tell: room under max_user_watches or for open files that
+/// others made; a mode of the root, or of a directory above it, that was changed back, if the mask has
+/// no IN_ATTRIB. The rest is tried again without it: a directory whose mode is in the way when that
+/// changes, one that a limit left out when this watcher gives a kernel watch back (a directory was
+/// deleted, a watch ended). What becomes covered is told as a new directory would be: nothing of the
+/// directory itself, which was told when it came, and what is in it as synthetic IN_CREATE if the
+/// watch has RINOTIFY_WATCH_AUTO_ADD or RINOTIFY_WATCH_EMIT_EXISTING. What fails again for the same
+/// reason is not told again.
+///
+/// Returns 0, or -EINVAL, -EBADF, -ENOTRECOVERABLE. Any thread. Since 0.1.
+///
+/// # Safety
+/// `watcher` is NULL or came from inotify_watcher_create().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn inotify_watcher_retry(watcher: *mut inotify_watcher) -> c_int {
+    door::int(watcher, |w| w.retry())
 }
 
 /// The version of the library that is linked, as "0.1.0". Static; never NULL. Any thread. Since 0.1.

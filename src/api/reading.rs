@@ -5,7 +5,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::abi::inotify_watcher_event;
+use super::abi::{RINOTIFY_EVENT_COVERAGE, inotify_watcher_event};
 use super::flow::Reading;
 use super::report::{Outcome, failure};
 use super::watcher::{Entry, Watcher};
@@ -140,11 +140,12 @@ impl Watcher {
             let text: *const c_char = text.as_ptr().cast();
             let named = name < path.len();
             let (error, old) = batch.extra(out);
+            let coverage = if out.flags & RINOTIFY_EVENT_COVERAGE != 0 { out.cookie } else { 0 };
             let event = inotify_watcher_event {
                 size: size_of::<inotify_watcher_event>(),
                 watch: out.watch,
                 mask: out.mask,
-                cookie: out.cookie,
+                cookie: if coverage == 0 { out.cookie } else { 0 },
                 flags: out.flags,
                 error,
                 path: text,
@@ -152,6 +153,8 @@ impl Watcher {
                 name: if named { text.wrapping_add(name) } else { ptr::null() },
                 old_path: if old.is_empty() { ptr::null() } else { old.as_ptr().cast() },
                 old_path_len: old.len(),
+                coverage,
+                reserved: 0,
             };
             if !named && out.mask & libc::IN_DELETE_SELF != 0 {
                 entry.deleted.store(true, Ordering::Relaxed);

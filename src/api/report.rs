@@ -134,31 +134,31 @@ pub unsafe fn last_error(error: *mut inotify_watcher_error) -> c_int {
     0
 }
 
-/// Where statistics go.
-pub struct StatsOut {
-    at: *mut inotify_watcher_stats,
+/// Where a struct of answers goes.
+pub struct StructOut<T> {
+    at: *mut T,
     size: usize,
 }
 
-impl StatsOut {
+impl<T> StructOut<T> {
     /// # Safety
     /// `at` is NULL or points to a struct of at least the size it states, valid until `fill`.
-    pub unsafe fn parse(at: *mut inotify_watcher_stats) -> Outcome<Self> {
+    pub unsafe fn parse(at: *mut T, step: &'static str) -> Outcome<Self> {
         if at.is_null() {
-            return Err(failure(libc::EINVAL, "stats"));
+            return Err(failure(libc::EINVAL, step));
         }
         // SAFETY: not NULL, and every version of the struct begins with its size.
         let size = unsafe { stated_size(at) };
         if size < 16 {
-            return Err(failure(libc::EINVAL, "stats"));
+            return Err(failure(libc::EINVAL, step));
         }
         Ok(Self { at, size })
     }
 
-    /// Writes them.
-    pub fn fill(self, stats: inotify_watcher_stats) {
+    /// Writes it.
+    pub fn fill(self, value: T) {
         // SAFETY: `parse` was promised `size` writable bytes.
-        unsafe { write_front(self.at, self.size, &stats) };
+        unsafe { write_front(self.at, self.size, &value) };
     }
 }
 
@@ -178,6 +178,35 @@ pub fn for_each(
             wd,
             mask,
             path: path.as_ptr().cast::<c_char>(),
+            path_len,
+        };
+        // SAFETY: the visitor is the caller's function, for this data; the struct outlives the call.
+        let answer = unsafe { visitor(&raw const shown, user_data) };
+        if answer != 0 {
+            return Ok(answer);
+        }
+    }
+    Ok(0)
+}
+
+/// Shows every directory that is not covered to the visitor.
+pub fn for_each_uncovered(
+    watcher: &Watcher,
+    watch: i64,
+    visitor: inotify_watcher_uncovered_visitor,
+    user_data: *mut c_void,
+) -> Outcome<c_int> {
+    let visitor = visitor.ok_or_else(|| failure(libc::EINVAL, "visitor"))?;
+    for (watch, path, errno, step) in watcher.uncovered(watch)? {
+        let path_len = path.len();
+        let (path, step) = (c_string(path), c_string(step));
+        let shown = inotify_watcher_uncovered {
+            size: size_of::<inotify_watcher_uncovered>(),
+            watch,
+            error: errno.0,
+            reserved: 0,
+            step: step.as_ptr(),
+            path: path.as_ptr(),
             path_len,
         };
         // SAFETY: the visitor is the caller's function, for this data; the struct outlives the call.

@@ -30,8 +30,8 @@ const TRIES: usize = 4;
 ///
 /// The keys, in this order: "watch"; "mask", an array of the words of inotify_watcher_mask_names()
 /// without is_dir; "is_dir", a boolean; "cookie", "flags" (an array of "synthetic", "error",
-/// "rescan_begin", "rescan_end") and "error", a number, unless they are 0; "path"; "old_path", if
-/// there is one. Bits without a word are one hexadecimal number, as a string, at the end of their
+/// "rescan_begin", "rescan_end", "coverage"), "error", a number, and "coverage" ("complete", "partial"
+/// or "out_of_step"), unless they are 0; "path"; "old_path", if there is one. Bits without a word are one hexadecimal number, as a string, at the end of their
 /// array. A path that is valid UTF-8 is a string with every control character (and U+2028, U+2029)
 /// escaped. One that is not has U+FFFD in place of what cannot be shown, and is followed by the same
 /// key with "_b64" added, which has all of its bytes in base64 (RFC 4648, padded).
@@ -274,7 +274,7 @@ impl json::Sink for Text {
 /// # Safety
 /// `event` is NULL or what a callback gets, valid for 'a.
 unsafe fn parse<'a>(event: *const inotify_watcher_event) -> Option<json::Event<'a>> {
-    let first = offset_of!(inotify_watcher_event, old_path_len) + size_of::<usize>();
+    let first = offset_of!(inotify_watcher_event, reserved) + size_of::<u32>();
     // SAFETY: not NULL, and large enough by its own word: so all of its fields are there, and its
     // strings have their lengths.
     unsafe {
@@ -291,6 +291,7 @@ unsafe fn parse<'a>(event: *const inotify_watcher_event) -> Option<json::Event<'
             cookie: event.cookie,
             flags: event.flags,
             error: event.error,
+            coverage: event.coverage,
             path: bytes(event.path, event.path_len),
             old_path: bytes(event.old_path, event.old_path_len),
         })

@@ -17,7 +17,7 @@ use super::options::Options;
 use super::process;
 use super::reading::Reader;
 use super::report::{Outcome, failure};
-use crate::engine::{self, Engine, Failure, Kernel, WatchStart};
+use crate::engine::{self, Engine, Failure, Kernel, Uncovered, WatchStart};
 use crate::sys::{self, Call, Errno, OwnCwd};
 
 /// Steps of a watch call that the calling thread makes itself, before a thread of its own with a
@@ -413,6 +413,26 @@ impl Watcher {
     /// All watchpoints.
     pub fn watchpoints(&self) -> Outcome<Vec<Watchpoint>> {
         self.engine(|engine| engine.watchpoints())
+    }
+
+    /// What a watch sees of its tree.
+    pub fn status(&self, watch: i64) -> Outcome<inotify_watcher_status> {
+        let (coverage, uncovered) = self
+            .engine(|engine| engine.status(watch))?
+            .ok_or_else(|| failure(libc::ENOENT, "watch"))?;
+        let size = size_of::<inotify_watcher_status>();
+        Ok(inotify_watcher_status { size, coverage: coverage as u32, reserved: 0, uncovered })
+    }
+
+    /// What is not covered, of one watch or of all.
+    pub fn uncovered(&self, watch: i64) -> Outcome<Vec<Uncovered>> {
+        self.engine(|engine| engine.uncovered(watch))?.ok_or_else(|| failure(libc::ENOENT, "watch"))
+    }
+
+    /// Tries it all again.
+    pub fn retry(&self) -> Outcome<c_int> {
+        self.engine(Engine::retry)?;
+        Ok(0)
     }
 
     /// Closes the copy of the descriptor that a forked child has, and nothing else.

@@ -9,8 +9,8 @@ use super::world::World;
 use super::{Batch, Engine, Head};
 
 use libc::{
-    IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
-    IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
+    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
+    IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
 };
 
 /// What opening, listing and closing a directory causes.
@@ -48,8 +48,8 @@ impl<W: World> Engine<W> {
                 if raw.mask & IN_Q_OVERFLOW != 0 {
                     self.overflow();
                     pokes = self.world.poke_wds();
-                } else if raw.mask & IN_IGNORED != 0 {
-                    self.wds.forget(raw.wd);
+                } else if raw.mask & IN_IGNORED != 0 && self.wds.forget(raw.wd) {
+                    self.gaps.more_room();
                 }
             }
             self.input.advance(raw.next);
@@ -64,7 +64,10 @@ impl<W: World> Engine<W> {
         if !calm || self.tracking {
             return false;
         }
-        let long = if self.held.is_empty() { MOVE } else { DIRENT };
+        let mut long = if self.held.is_empty() { MOVE } else { DIRENT };
+        if self.gaps.blocked() {
+            long |= IN_ATTRIB;
+        }
         let room = self.limits.max_events.saturating_sub(batch.len());
         // Nothing below uses it, and so it can be borrowed from.
         let mut input = std::mem::replace(&mut self.input, Input::none());
@@ -150,6 +153,9 @@ impl<W: World> Engine<W> {
         if self.resync.is_some() && !self.counts(batch, number, node, raw) {
             return;
         }
+        if raw.mask & IN_ATTRIB != 0 && self.gaps.blocked() {
+            self.attributes_changed(node, name.get());
+        }
         if self.live(number, node) {
             self.announce(batch, node);
         }
@@ -232,6 +238,7 @@ impl<W: World> Engine<W> {
                     batch.mark_last();
                 }
                 self.wds.remove(&mut self.tree, node);
+                self.gaps.more_room();
                 if !live && let Some(watch) = self.watch(number) {
                     self.dropped.push(watch.id);
                 }
@@ -241,6 +248,7 @@ impl<W: World> Engine<W> {
         }
         if raw.mask & IN_IGNORED != 0 {
             self.wds.remove(&mut self.tree, node);
+            self.gaps.more_room();
             // It is still in the tree, so its name now leads to something else: a directory that
             // was moved over it.
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);

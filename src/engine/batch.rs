@@ -21,7 +21,7 @@ pub struct Out {
     pub watch: i64,
     /// Kernel event bits.
     pub mask: u32,
-    /// Rename cookie or 0.
+    /// Rename cookie or 0; what the coverage has become, in an event that tells it.
     pub cookie: u32,
     /// Flags of the C interface.
     pub flags: u32,

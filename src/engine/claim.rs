@@ -14,11 +14,20 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch(number) else {
             return 0;
         };
+        let bits = self.gaps.bits(node) | IN_MASK_ADD | IN_ONLYDIR;
         if self.tree.has(node, Flags::ROOT) {
-            watch.root_mask() | IN_MASK_ADD | IN_ONLYDIR
+            watch.root_mask() | bits
         } else {
-            watch.inner_mask() | IN_MASK_ADD | IN_ONLYDIR | IN_DONT_FOLLOW
+            watch.inner_mask() | bits | IN_DONT_FOLLOW
         }
+    }
+
+    /// What the watch of a node wants there.
+    pub(super) fn base_mask(&self, node: NodeId) -> u32 {
+        let watch = self.watch_of(node).and_then(|number| self.watch(number));
+        watch.map_or(0, |watch| {
+            if self.tree.has(node, Flags::ROOT) { watch.root_mask() } else { watch.inner_mask() }
+        })
     }
 
     /// Watches a subdirectory by its name. False if it needs no listing: it has no subdirectory,
@@ -90,11 +99,10 @@ impl<W: World> Engine<W> {
         } else if dormant {
             flags |= Flags::DORMANT;
         }
-        self.tree.clear(node, Flags::PROVEN | Flags::UNCOVERED);
+        self.tree.clear(node, Flags::PROVEN);
         self.tree.set(node, flags);
         if let Some(watch) = self.watch_mut(number) {
             watch.directories += 1;
-            watch.limit_told = false;
         }
     }
 

@@ -74,6 +74,10 @@ impl<W: World> Engine<W> {
             directories: 0,
             failure: None,
             limit_told: false,
+            gaps: 0,
+            left_out: 0,
+            rescanning: false,
+            noted: super::Coverage::Complete,
         };
         let (dir, wd) = self.watch_root(&mut watch)?;
         let noting = flags.contains(WatchFlags::EMIT_EXISTING) && dir.is_some();
@@ -207,8 +211,12 @@ impl<W: World> Engine<W> {
         let after = (watch.root_mask(), watch.inner_mask(), watch.flags);
         let (root, path) = (watch.root, watch.absolute.clone());
         if before.0 != after.0 {
-            let mask = after.0 | (new & IN_DONT_FOLLOW);
-            let add = |engine: &mut Self, bits| engine.world.add_path(&path, mask | bits);
+            let mask = after.0 | self.gaps.bits(root) | (new & IN_DONT_FOLLOW);
+            // As for a new watch, the spelling may lead there where the absolute path does not.
+            let add = |engine: &mut Self, bits| match engine.world.add_path(&path, mask | bits) {
+                Err(Errno(libc::EACCES)) => engine.world.add_path(&spelled, mask | bits),
+                other => other,
+            };
             // It may have been replaced, which the queue will tell.
             if let Err(errno) = self.remask(root, add)
                 && errno != Errno(libc::ESTALE)
@@ -297,8 +305,10 @@ impl<W: World> Engine<W> {
                     stack.push(child);
                     let done = self.open_dir(dir).and_then(|at| {
                         let name = self.tree.name(child).to_vec();
+                        let bits_here = self.gaps.bits(child);
                         self.remask(child, |engine, bits| {
                             let (_, dir) = &engine.open[at];
+                            let bits = bits | bits_here;
                             let mask = mask | bits | IN_ONLYDIR | IN_DONT_FOLLOW;
                             engine.world.add(dir, &name, mask)
                         })
@@ -381,7 +391,7 @@ impl<W: World> Engine<W> {
         ids
     }
 
-    /// The directories at this path, below roots.
+    /// The directories at this path, below roots: watched, or known to be not covered.
     fn below(&self, path: &[u8]) -> Vec<NodeId> {
         let path = trim(path);
         let mut found = Vec::new();
@@ -396,7 +406,7 @@ impl<W: World> Engine<W> {
             let node =
                 names.into_iter().try_fold(watch.root, |node, name| self.tree.child(node, name));
             if let Some(node) = node
-                && self.tree.node(node).wd != 0
+                && (self.tree.node(node).wd != 0 || self.tree.has(node, Flags::UNCOVERED))
                 && node != watch.root
             {
                 found.push(node);
@@ -419,6 +429,7 @@ impl<W: World> Engine<W> {
             self.unwatch(node);
             self.withdraw(node);
             self.stop_listing(node);
+            self.forget_gap(node);
             self.tree.set(node, Flags::EXCLUDED);
             self.forget_near();
         }
@@ -427,7 +438,8 @@ impl<W: World> Engine<W> {
 
     /// Is this path a root, or a directory watched below one?
     pub fn is_watched(&self, path: &[u8]) -> bool {
-        !self.roots(path).is_empty() || !self.below(path).is_empty()
+        !self.roots(path).is_empty()
+            || self.below(path).iter().any(|&node| self.tree.node(node).wd != 0)
     }
 }
 

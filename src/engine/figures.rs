@@ -16,6 +16,7 @@ impl<W: World> Engine<W> {
             + self.unsealed.capacity() * size_of::<super::Window>()
             + self.prints.memory()
             + self.near.path.capacity()
+            + self.gaps.memory()
             + self.scratch.capacity();
         let pending = self.tasks.len()
             + self.blocked.len()
@@ -48,6 +49,7 @@ impl<W: World> Engine<W> {
                 if wd != 0 {
                     let root = node == watch.root;
                     let mask = if root { watch.root_mask() } else { watch.inner_mask() };
+                    let mask = mask | self.gaps.bits(node);
                     all.push((watch.id, wd, mask, path));
                 }
             }

@@ -142,8 +142,9 @@ impl<W: World> Engine<W> {
             self.settling = None;
         }
         self.unwatch(node);
-        self.tree.clear(node, Flags::NOTING | Flags::UNCOVERED);
-        self.uncovered.remove(&node);
+        self.tree.clear(node, Flags::NOTING);
+        self.forget_gap(node);
+        self.end_quiet(node);
         self.rechecks.retain(|asked| asked.dir != node);
         self.open.retain(|&(open, _)| open != node);
         self.tree.unmark(node, Marks::JUDGED | Marks::AGREED);

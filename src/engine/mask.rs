@@ -20,3 +20,5 @@ pub const UNASKED: u32 = libc::IN_UNMOUNT | libc::IN_Q_OVERFLOW | libc::IN_IGNOR
 pub const SYNTHETIC: u32 = crate::api::abi::RINOTIFY_EVENT_SYNTHETIC;
 /// Flag of the C interface: something failed.
 pub const ERROR: u32 = crate::api::abi::RINOTIFY_EVENT_ERROR;
+/// Flag of the C interface: the coverage of a watch has changed; the cookie says to what.
+pub const COVERAGE: u32 = crate::api::abi::RINOTIFY_EVENT_COVERAGE;

@@ -4,8 +4,10 @@
 mod ahead;
 mod apply;
 mod batch;
+mod blockers;
 mod claim;
 mod control;
+mod coverage;
 mod entries;
 mod figures;
 mod filter;
@@ -22,6 +24,7 @@ mod release;
 #[cfg(any(test, fuzzing))]
 pub mod replay;
 mod rescan;
+mod retry;
 mod scan;
 mod settle;
 mod tell;
@@ -34,13 +37,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 pub use batch::{Batch, Head, Paths};
 pub use control::{Request, WatchStart};
+pub use coverage::Uncovered;
 pub use filter::Ask;
 pub use glob::Excludes;
 pub use mask::{EVENTS, MODIFIERS, UNASKED};
-pub use watches::{Failure, WatchFlags};
+pub use watches::{Coverage, Failure, WatchFlags};
 pub use world::{Kernel, World};
 
 use crate::sys::{Errno, ListBuffer};
+use coverage::Gaps;
 use filter::Question;
 use input::{Input, Raw};
 use moves::Held;
@@ -103,7 +108,7 @@ pub struct Engine<W: World> {
     listing: Option<Listing<W::Dir>>,
     list_buffer: ListBuffer,
     open: Vec<(NodeId, W::Dir)>,
-    uncovered: HashMap<NodeId, Errno>,
+    gaps: Gaps,
     rechecks: Vec<Recheck>,
     // What the callers' filters are to be asked, by a number of its own.
     questions: BTreeMap<u64, Question>,
@@ -182,12 +187,16 @@ struct Recheck {
 struct Notice {
     watch: u32,
     mask: u32,
+    cookie: u32,
     flags: u32,
     error: i32,
     path: Vec<u8>,
     name: usize,
     /// The watch ends with it.
     last: bool,
+    /// It is about a directory that is not covered, and about this gap of it; its path is that of
+    /// the moment when it is told.
+    gap: Option<(NodeId, u64)>,
 }
 
 impl<W: World> Engine<W> {
@@ -210,7 +219,7 @@ impl<W: World> Engine<W> {
             listing: None,
             list_buffer: ListBuffer::default(),
             open: Vec::new(),
-            uncovered: HashMap::new(),
+            gaps: Gaps::default(),
             rechecks: Vec::new(),
             questions: BTreeMap::new(),
             asked: 0,
@@ -305,9 +314,9 @@ impl<W: World> Engine<W> {
             }
             if let Some(at) = self.next_notice() {
                 if let Some(notice) = self.notices.remove(at) {
-                    self.tell_notice(batch, &notice);
+                    self.tell_notice(batch, notice);
                 }
-            } else if !self.settle_some(batch) {
+            } else if !self.settle_some(batch) && !self.close_gaps() {
                 break;
             }
             worked = true;
@@ -315,11 +324,12 @@ impl<W: World> Engine<W> {
         worked
     }
 
-    /// The first notice whose watch's call has returned.
+    /// The first notice whose watch's call has returned, unless its directory is to be told first.
     fn next_notice(&self) -> Option<usize> {
         self.notices
             .iter()
             .position(|notice| !self.watch(notice.watch).is_some_and(|watch| watch.building))
+            .filter(|&at| !self.too_early(&self.notices[at]))
     }
 
     /// Something is left that no kernel event will call for.
@@ -334,6 +344,7 @@ impl<W: World> Engine<W> {
             || !self.wide.is_empty()
             || self.has_questions()
             || !self.roots.is_empty()
+            || self.gaps.due()
             || (self.stale && !(self.blocked.is_empty() && self.rechecks.is_empty()))
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
@@ -412,11 +423,18 @@ impl<W: World> Engine<W> {
 
     /// Is there anything that stems from before a barrier?
     fn pending_before(&self, tag: u32) -> bool {
-        self.open_tasks.first_key_value().is_some_and(|(&first, _)| first <= tag)
-            || self.unsealed.iter().chain(&self.windows).any(|window| window.tag <= tag)
-            || self.settling.as_ref().is_some_and(|settling| settling.tag <= tag)
+        self.unfinished().is_some_and(|first| first <= tag)
             || !self.notices.is_empty()
             || !self.rechecks.is_empty()
+            || self.gaps.pending_before(tag)
+    }
+
+    /// The tag of the oldest scan that is not all told.
+    fn unfinished(&self) -> Option<u32> {
+        let tasks = self.open_tasks.first_key_value().map(|(&first, _)| first);
+        let windows = self.unsealed.iter().chain(&self.windows).map(|window| window.tag).min();
+        let settling = self.settling.as_ref().map(|settling| settling.tag);
+        [tasks, windows, settling].into_iter().flatten().min()
     }
 
     /// Puts the barrier into the queue.

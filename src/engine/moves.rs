@@ -56,7 +56,8 @@ impl<W: World> Engine<W> {
             }
         }
         if let Some(child) = child {
-            let ours = self.tree.node(child).wd != 0 || self.tree.has(child, Flags::EXCLUDED);
+            let ours = self.tree.node(child).wd != 0
+                || self.tree.flags(child).intersects(Flags::EXCLUDED | Flags::UNCOVERED);
             if live && self.certain(child) && ours {
                 self.unsettle(child);
                 self.tree.detach(child);
@@ -207,6 +208,7 @@ impl<W: World> Engine<W> {
             self.cancel_window(node);
             self.push_task(node);
         }
+        self.gaps_moved(node);
         self.retry_blocked();
     }
 

@@ -28,6 +28,9 @@ impl<W: World> Engine<W> {
             self.wds.shrink_if_empty();
             self.tree.shrink_if_empty();
         }
+        if self.gaps.due() {
+            self.wake();
+        }
         had
     }
 
@@ -40,6 +43,7 @@ impl<W: World> Engine<W> {
         }
         if self.wds.remove(&mut self.tree, node) {
             self.world.remove(wd);
+            self.gaps.more_room();
         } else {
             self.wide.push(wd);
         }
@@ -59,6 +63,7 @@ impl<W: World> Engine<W> {
                 };
                 let root = self.tree.has(node, Flags::ROOT);
                 mask |= if root { watch.root_mask() } else { watch.inner_mask() };
+                mask |= self.gaps.bits(node);
             }
             for &node in &nodes {
                 if mask != 0 && self.narrow_at(node, mask) {
@@ -117,9 +122,7 @@ impl<W: World> Engine<W> {
         self.stop_listing(node);
         self.withdraw(node);
         self.release_wd(node);
-        if !self.uncovered.is_empty() {
-            self.uncovered.remove(&node);
-        }
+        self.drop_gap(node);
         self.open.retain(|&(open, _)| open != node);
         self.narrowed.retain(|&narrowed| narrowed != node);
         self.rechecks.retain(|asked| asked.dir != node);

@@ -97,6 +97,7 @@ impl Replay {
     }
 
     fn add_mark(&mut self, ino: Ino, mask: u32) -> Result<i32, Errno> {
+        self.disk.readable(ino)?;
         let new = !self.disk.marks.contains_key(&ino);
         if new && self.disk.marks.len() >= self.watch_limit.saturating_add(2) {
             return Err(Errno(libc::ENOSPC));
@@ -137,14 +138,14 @@ impl World for Replay {
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
         let ino = self.disk.resolve(path).unwrap_or(0);
         self.before(Call::Add, ino);
-        let ino = self.disk.resolve(path)?;
+        let ino = self.disk.seek(0, path)?;
         self.add_mark(ino, mask)
     }
 
     fn add(&mut self, dir: &Handle, name: &[u8], mask: u32) -> Result<i32, Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::Add, ino);
-        let ino = self.disk.lookup(dir.ino, name)?;
+        let ino = self.disk.search(dir.ino, name)?;
         self.add_mark(ino, mask)
     }
 
@@ -156,14 +157,14 @@ impl World for Replay {
     fn open(&mut self, path: &[u8], _nofollow: bool) -> Result<Handle, Errno> {
         let ino = self.disk.resolve(path).unwrap_or(0);
         self.before(Call::Open, ino);
-        let ino = self.disk.resolve(path)?;
+        let ino = self.disk.seek(0, path)?;
         self.disk.handle(ino, false)
     }
 
     fn open_below(&mut self, dir: &Handle, path: &[u8]) -> Result<Handle, Errno> {
         let ino = self.disk.walk(dir.ino, path).unwrap_or(0);
         self.before(Call::Open, ino);
-        let ino = self.disk.walk(dir.ino, path)?;
+        let ino = self.disk.seek(dir.ino, path)?;
         self.disk.handle(ino, false)
     }
 
@@ -174,7 +175,8 @@ impl World for Replay {
     fn open_to_list(&mut self, dir: &Handle, name: &[u8]) -> Result<Handle, Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::OpenToList, ino);
-        let ino = self.disk.lookup(dir.ino, name)?;
+        let ino = self.disk.search(dir.ino, name)?;
+        self.disk.readable(ino)?;
         self.disk.handle(ino, true)
     }
 
@@ -229,7 +231,7 @@ impl World for Replay {
     fn links_of(&mut self, dir: &Handle, name: &[u8]) -> Result<u64, Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::Stat, ino);
-        let ino = self.disk.lookup(dir.ino, name)?;
+        let ino = self.disk.search(dir.ino, name)?;
         if self.bare || !self.disk.is_dir(ino) {
             return Ok(1);
         }
@@ -240,7 +242,7 @@ impl World for Replay {
     fn kind_of(&mut self, dir: &Handle, name: &[u8]) -> Result<Kind, Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::Stat, ino);
-        let ino = self.disk.lookup(dir.ino, name)?;
+        let ino = self.disk.search(dir.ino, name)?;
         Ok(if self.disk.is_dir(ino) { Kind::Directory } else { Kind::Other })
     }
 

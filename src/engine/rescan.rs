@@ -35,6 +35,10 @@ impl<W: World> Engine<W> {
             };
             let flags = if watch.holds_tree() { RINOTIFY_EVENT_RESCAN_BEGIN } else { 0 };
             self.notice_root(number, IN_Q_OVERFLOW, flags, false);
+            if let Some(watch) = self.watch_mut(number).filter(|watch| watch.holds_tree()) {
+                watch.rescanning = true;
+                self.note_coverage(number);
+            }
         }
         // Pokes may be lost as well, and older ones still come; so this one is of its own kind.
         self.mark_loss();
@@ -74,10 +78,12 @@ impl<W: World> Engine<W> {
                 watch: number,
                 mask,
                 flags,
+                cookie: 0,
                 error: 0,
                 path,
                 name,
                 last,
+                gap: None,
             });
         }
     }
@@ -92,6 +98,8 @@ impl<W: World> Engine<W> {
         for asked in &mut self.rechecks {
             asked.open = true;
         }
+        // What changed the mode of a directory may be lost, too.
+        self.retry_all();
         self.rescan = Some(self.tag);
         self.tag += 1;
         self.roots.clear();
@@ -181,6 +189,10 @@ impl<W: World> Engine<W> {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             if self.watch(number).is_some_and(|watch| !watch.ended && watch.holds_tree()) {
                 self.notice_root(number, 0, RINOTIFY_EVENT_RESCAN_END, false);
+            }
+            if let Some(watch) = self.watch_mut(number).filter(|watch| watch.rescanning) {
+                watch.rescanning = false;
+                self.note_coverage(number);
             }
         }
     }
@@ -362,14 +374,14 @@ impl<W: World> Engine<W> {
             // Something else has had the name in between.
             self.tell_gone(batch, child);
         }
-        child.is_some_and(|child| told != Some(child)) || !self.all_known(number, is_dir)
+        child.is_some_and(|child| told != Some(child)) || !self.all_known(number, dir, is_dir)
     }
 
     /// Every entry of this kind has a node, so one without a node is one that was not told.
-    fn all_known(&self, number: u32, is_dir: bool) -> bool {
+    fn all_known(&self, number: u32, dir: NodeId, is_dir: bool) -> bool {
         let follows =
             self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD));
-        self.tracks(number) || (is_dir && follows)
+        self.tracks(number) || (is_dir && follows && !self.gaps.forgets(dir))
     }
 
     /// The same for what is taken away by a rename.
@@ -384,6 +396,6 @@ impl<W: World> Engine<W> {
             && child.is_none()
             && raw & IN_MOVED_FROM != 0
             && !self.tree.has(dir, Flags::NOTING)
-            && self.all_known(number, raw & IN_ISDIR != 0)
+            && self.all_known(number, dir, raw & IN_ISDIR != 0)
     }
 }

@@ -2,11 +2,13 @@
 //! directories and names, never by a path that a rename or a symbolic link could lead elsewhere,
 //! and every directory that is listed is shown to be the one that is watched.
 
+use super::Engine;
+use super::apply::LOOKED;
+use super::coverage::is_limit;
 use super::names::Name;
 use super::tree::{Flags, Marks, NONE, NodeId};
-use super::watches::{Failure, WatchFlags};
+use super::watches::WatchFlags;
 use super::world::World;
-use super::{Engine, Notice, apply::LOOKED, mask};
 use crate::sys::{Errno, Kind, ListBuffer};
 
 /// What claiming a directory costs, in entries listed.
@@ -82,6 +84,7 @@ impl<W: World> Engine<W> {
             self.widen();
             self.recheck();
         }
+        self.use_room();
         let idle = self.tasks.is_empty() && self.listing.is_none();
         let mut left = budget;
         while left > 0 {
@@ -166,10 +169,16 @@ impl<W: World> Engine<W> {
         if !self.admitted(number, node, task.tag) {
             return;
         }
-        match self.scan_node(number, node, task.tag) {
-            Ok(()) => {
-                self.uncovered.remove(&node);
-            }
+        let mut outcome = self.scan_node(number, node, task.tag);
+        if let Err(Trouble { errno: Errno(libc::EMFILE | libc::ENFILE), .. }) = outcome
+            && !self.open.is_empty()
+        {
+            // With fewer of our own.
+            self.open.clear();
+            outcome = self.scan_node(number, node, task.tag);
+        }
+        match outcome {
+            Ok(()) => self.covered(node, task.tag),
             Err(trouble) => self.scan_failed(number, task, trouble),
         }
     }
@@ -259,6 +268,12 @@ impl<W: World> Engine<W> {
         let fresh = (self.tree.node(node).first == NONE).then(|| self.tree.added());
         let compares = self.tree.marks(node).contains(Marks::STALE);
         let doubt = if compares { self.tree.node(node).first } else { NONE };
+        if compares {
+            // What was told of it before and what came since cannot be told apart.
+            self.end_quiet(node);
+        }
+        // What is found again may have to be scanned, too.
+        let descends = compares || self.gaps.is_quiet(node);
         self.listing = Some(Listing {
             node,
             tag,
@@ -268,8 +283,7 @@ impl<W: World> Engine<W> {
             continued: false,
             compares,
             doubt,
-            // What is found again may have to be scanned, too.
-            descends: compares,
+            descends,
         });
     }
 
@@ -307,6 +321,9 @@ impl<W: World> Engine<W> {
                         // It has gone since it was listed, which the queue tells.
                         Err(Errno(libc::ENOENT)) => {}
                         Err(errno) => self.uncover(number, node, errno, "fstatat"),
+                    }
+                    if self.gaps.no_more(node) {
+                        listing.more = false;
                     }
                 }
                 None => match self.world.list(&listing.dir, &mut buffer) {
@@ -381,6 +398,10 @@ impl<W: World> Engine<W> {
             }
             return;
         }
+        if self.gaps.is_quiet(parent) {
+            self.found_left_out(number, parent, listing, name, left);
+            return;
+        }
         let mut flags = if is_dir { Flags::DIR } else { Flags::empty() };
         if new {
             flags |= Flags::PENDING;
@@ -433,6 +454,49 @@ impl<W: World> Engine<W> {
     /// Are new directories followed?
     fn follows(&self, number: u32) -> bool {
         self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD))
+    }
+
+    /// A listing has a subdirectory that was left out of an earlier one, if the queue is not about
+    /// to speak of it: it was told, but nothing below it.
+    fn found_left_out(
+        &mut self,
+        number: u32,
+        parent: NodeId,
+        listing: &Listing<W::Dir>,
+        name: &[u8],
+        left: &mut usize,
+    ) {
+        let node = self.tree.add(parent, name, Flags::DIR | Flags::PENDING);
+        if self.tracks(number) {
+            self.remember(node, &listing.dir, name);
+        }
+        if !self.judge(number, node) {
+            return;
+        }
+        if self.announces(number) {
+            self.tree.set(node, Flags::NOTING);
+        }
+        if self.stays(number) || self.watch(number).is_some_and(|watch| watch.asks) {
+            self.push_front(node, listing.tag);
+            return;
+        }
+        *left = left.saturating_sub(CLAIM_COST);
+        let wanted = self.wanted(number, node);
+        match self.world.add(&listing.dir, name, wanted) {
+            Ok(wd) => {
+                self.adopt(number, node, wd);
+                self.push_front(node, listing.tag);
+            }
+            Err(errno) if is_limit(errno) => {
+                self.list_later(number, parent, errno, "inotify_add_watch");
+                self.drop_child(node);
+            }
+            Err(errno) => {
+                let task = Task { node, tag: listing.tag, tries: 0, rounds: 0 };
+                let trouble = Trouble { errno, step: "inotify_add_watch", reach: false };
+                self.scan_failed(number, task, trouble);
+            }
+        }
     }
 
     pub(super) fn push_front(&mut self, node: NodeId, tag: u32) {
@@ -488,39 +552,5 @@ impl<W: World> Engine<W> {
             return;
         }
         self.uncover(number, node, errno, step);
-    }
-
-    /// Remembers, and tells once, that a directory is not watched.
-    pub(super) fn uncover(&mut self, number: u32, node: NodeId, errno: Errno, step: &'static str) {
-        self.tree.set(node, Flags::UNCOVERED);
-        if self.uncovered.insert(node, errno) == Some(errno) {
-            return;
-        }
-        let path = self.path_of(number, node);
-        let name_len = self.tree.name(node).len();
-        let limit = matches!(errno.0, libc::ENOSPC | libc::ENOMEM | libc::EMFILE | libc::ENFILE);
-        let Some(watch) = self.watch_mut(number) else {
-            return;
-        };
-        if limit {
-            if watch.building {
-                watch.failure.get_or_insert(Failure { errno, step, path });
-                return;
-            }
-            if std::mem::replace(&mut watch.limit_told, true) {
-                return;
-            }
-        }
-        let name = path.len() - name_len;
-        let error = errno.0;
-        self.notices.push_back(Notice {
-            watch: number,
-            mask: libc::IN_ISDIR,
-            flags: mask::ERROR,
-            error,
-            path,
-            name,
-            last: false,
-        });
     }
 }

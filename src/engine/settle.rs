@@ -72,6 +72,7 @@ impl<W: World> Engine<W> {
                 self.tree.clear(window.node, Flags::DORMANT);
             }
             if quiet && self.nothing_to_tell(window.node) {
+                self.end_quiet(window.node);
                 self.tree.clear(window.node, Flags::CLAIM | Flags::PROVEN | Flags::WINDOW);
                 continue;
             }
@@ -119,7 +120,10 @@ impl<W: World> Engine<W> {
             };
             if next == NONE {
                 self.settling = None;
-                self.tree.clear(node, Flags::NOTING);
+                self.end_quiet(node);
+                if !self.keeps_noting(node) {
+                    self.tree.clear(node, Flags::NOTING);
+                }
                 break;
             }
             let following = self.tree.next(next);
@@ -154,7 +158,14 @@ impl<W: World> Engine<W> {
         if was.contains(Flags::NOTING) || self.tree.node(node).first != NONE {
             let next = self.tree.node(node).first;
             self.settling = Some(Settling { node, next, tag: window.tag });
+        } else {
+            self.end_quiet(node);
         }
+    }
+
+    /// It could not be listed: what was seen of it is kept in mind until it can be.
+    fn keeps_noting(&self, node: NodeId) -> bool {
+        self.tree.has(node, Flags::UNCOVERED | Flags::NOTING) && self.gaps.unlisted(node)
     }
 
     fn settle_child(&mut self, batch: &mut Batch, child: NodeId) {
@@ -169,9 +180,14 @@ impl<W: World> Engine<W> {
                 return;
             }
         }
-        if flags.contains(Flags::TOMB) || (!flags.contains(Flags::DIR) && !self.keeps(child)) {
+        let keeps = self.keeps(child) || self.keeps_noting(self.tree.node(child).parent);
+        if flags.contains(Flags::TOMB) || (!flags.contains(Flags::DIR) && !keeps) {
             // A tomb, or a file that was noted for as long as the window was open.
             self.drop_child(child);
+        } else if flags.contains(Flags::UNCOVERED)
+            && let Some(number) = self.watch_of(child)
+        {
+            self.forget_left_out(number, child);
         }
     }
 

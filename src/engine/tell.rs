@@ -165,15 +165,19 @@ impl<W: World> Engine<W> {
         self.end_watch(number);
     }
 
-    pub(super) fn tell_notice(&mut self, batch: &mut Batch, notice: &Notice) {
+    pub(super) fn tell_notice(&mut self, batch: &mut Batch, mut notice: Notice) {
         let Some(watch) = self.watch(notice.watch) else {
             return;
         };
         if watch.building || watch.ended {
             return;
         }
-        let head = Head { watch: watch.id, mask: notice.mask, cookie: 0, flags: notice.flags };
-        batch.push_path(head, &notice.path, notice.name);
+        let id = watch.id;
+        if self.notice_path(&mut notice).is_none() {
+            return;
+        }
+        let Notice { mask, cookie, flags, .. } = notice;
+        batch.push_path(Head { watch: id, mask, cookie, flags }, &notice.path, notice.name);
         if notice.error != 0 {
             batch.add_extra(notice.error, &[]);
         }
@@ -210,6 +214,10 @@ impl<W: World> Engine<W> {
     pub(super) fn tell_pending(&mut self, batch: &mut Batch, node: NodeId) {
         self.tree.clear(node, Flags::PENDING);
         let parent = self.tree.node(node).parent;
+        if self.gaps.is_quiet(parent) {
+            // It was told when it came, and only left out.
+            return;
+        }
         let name = Name::new(self.tree.name(node));
         let is_dir = if self.tree.has(node, Flags::DIR) { IN_ISDIR } else { 0 };
         self.tell(batch, parent, Some(name.get()), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);

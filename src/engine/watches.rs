@@ -63,11 +63,39 @@ pub struct Watch {
     pub directories: u64,
     /// What made the call fail.
     pub failure: Option<Failure>,
-    /// The limit of watches was reached and told; not told again before it was possible to add one.
+    /// A limit was reached and told; not told again before nothing is left out because of one.
     pub limit_told: bool,
+    /// Directories that are not covered.
+    pub gaps: u64,
+    /// Of these, those that a limit left out.
+    pub left_out: u64,
+    /// Events were lost, and the tree is being brought back in step.
+    pub rescanning: bool,
+    /// The coverage that was told last.
+    pub noted: Coverage,
+}
+
+/// How much of its tree a watch sees: RINOTIFY_COVERAGE_*.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coverage {
+    /// All of it.
+    Complete = 1,
+    /// There are directories that could not be watched or listed.
+    Partial = 2,
+    /// Events were lost.
+    OutOfStep = 3,
 }
 
 impl Watch {
+    /// How much of its tree it sees.
+    pub fn coverage(&self) -> Coverage {
+        match self.gaps {
+            _ if self.rescanning => Coverage::OutOfStep,
+            0 => Coverage::Complete,
+            _ => Coverage::Partial,
+        }
+    }
+
     /// Directories below the root are followed.
     pub fn deep(&self) -> bool {
         self.flags.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD)

@@ -225,11 +225,13 @@ impl Wds {
         }
     }
 
-    /// `IN_IGNORED` of a wd without a node.
-    pub fn forget(&mut self, wd: i32) {
-        if self.slot(wd) == BURIED {
+    /// `IN_IGNORED` of a wd without a node. True if the kernel dropped the watch by itself.
+    pub fn forget(&mut self, wd: i32) -> bool {
+        let buried = self.slot(wd) == BURIED;
+        if buried {
             self.put(wd, NONE);
         }
+        buried
     }
 
     /// `IN_IGNORED` of any may have been lost.

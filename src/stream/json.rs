@@ -10,8 +10,9 @@
 #![forbid(unsafe_code)]
 
 use crate::api::abi::{
-    RINOTIFY_EVENT_ERROR, RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END,
-    RINOTIFY_EVENT_SYNTHETIC,
+    RINOTIFY_COVERAGE_COMPLETE, RINOTIFY_COVERAGE_OUT_OF_STEP, RINOTIFY_COVERAGE_PARTIAL,
+    RINOTIFY_EVENT_COVERAGE, RINOTIFY_EVENT_ERROR, RINOTIFY_EVENT_RESCAN_BEGIN,
+    RINOTIFY_EVENT_RESCAN_END, RINOTIFY_EVENT_SYNTHETIC,
 };
 
 /// Takes the line, piece by piece.
@@ -33,6 +34,8 @@ pub struct Event<'a> {
     pub flags: u32,
     /// An errno value, or 0.
     pub error: i32,
+    /// A RINOTIFY_COVERAGE_* value, or 0.
+    pub coverage: u32,
     /// The path.
     pub path: Option<&'a [u8]>,
     /// Where it was.
@@ -40,11 +43,19 @@ pub struct Event<'a> {
 }
 
 /// Words of the flags.
-const FLAG_WORDS: [(u32, &str); 4] = [
+const FLAG_WORDS: [(u32, &str); 5] = [
     (RINOTIFY_EVENT_SYNTHETIC, "synthetic"),
     (RINOTIFY_EVENT_ERROR, "error"),
     (RINOTIFY_EVENT_RESCAN_BEGIN, "rescan_begin"),
     (RINOTIFY_EVENT_RESCAN_END, "rescan_end"),
+    (RINOTIFY_EVENT_COVERAGE, "coverage"),
+];
+
+/// Words of the coverage.
+const COVERAGE_WORDS: [(u32, &str); 3] = [
+    (RINOTIFY_COVERAGE_COMPLETE, "complete"),
+    (RINOTIFY_COVERAGE_PARTIAL, "partial"),
+    (RINOTIFY_COVERAGE_OUT_OF_STEP, "out_of_step"),
 ];
 
 /// Writes an event as one object and a newline. `mask_words` are the words of the mask's bits.
@@ -70,6 +81,11 @@ pub fn line(event: &Event, mask_words: &[(u32, &str)], out: &mut impl Sink) {
     if event.error != 0 {
         out.put(if event.error < 0 { b",\"error\":-" } else { b",\"error\":" });
         number(event.error.unsigned_abs().into(), out);
+    }
+    if let Some((_, word)) = COVERAGE_WORDS.iter().find(|&&(value, _)| value == event.coverage) {
+        open_string("coverage", "", out);
+        out.put(word.as_bytes());
+        out.put(b"\"");
     }
     match event.path {
         Some(path) => path_of("path", path, out),

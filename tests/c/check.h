@@ -95,7 +95,8 @@ struct recorder {
 
 /* The callback; its user data is a struct recorder. Checks what holds for every event, and keeps
  * it as "create|is_dir t/d", "moved_to t/b <- t/a", with " [synthetic]", " [error ENOENT]",
- * " [rescan_begin]", " [rescan_end]" after it if those apply. */
+ * " [rescan_begin]", " [rescan_end]", " [complete]", " [partial]", " [out_of_step]" after it if those
+ * apply. */
 void record(inotify_watcher *watcher, const inotify_watcher_event *event, void *recorder);
 /* The release function for the same user data: counts. */
 void record_release(void *recorder);

@@ -73,7 +73,12 @@ void mirror_event(inotify_watcher *watcher, const inotify_watcher_event *event, 
     struct mirror_entry *entry = find(mirror, event->path);
 
     (void)watcher;
-    CHECK_EQ(event->flags & ~(uint32_t)RINOTIFY_EVENT_SYNTHETIC, 0);
+    CHECK_EQ(event->flags & ~(uint32_t)(RINOTIFY_EVENT_SYNTHETIC | RINOTIFY_EVENT_ERROR |
+                                        RINOTIFY_EVENT_COVERAGE),
+             0);
+    /* What cannot be read is missing in the mirror until it can. */
+    if ((event->flags & RINOTIFY_EVENT_ERROR) != 0)
+        CHECK_EQ(event->error, EACCES);
     if (event->name == NULL)
         return; /* about the root itself */
     if ((event->mask & IN_CREATE) != 0) {

@@ -16,7 +16,7 @@ static void *grown(void *block, size_t size)
 static void check_event(inotify_watcher *watcher, const inotify_watcher_event *event)
 {
     CHECK(watcher != NULL);
-    CHECK(event->size >= offsetof(inotify_watcher_event, old_path_len) + sizeof(size_t));
+    CHECK(event->size >= offsetof(inotify_watcher_event, reserved) + sizeof(uint32_t));
     CHECK(event->watch > 0);
     CHECK(event->mask != 0 || event->flags != 0);
     CHECK(event->path != NULL);
@@ -35,8 +35,16 @@ static void check_event(inotify_watcher *watcher, const inotify_watcher_event *e
     }
     CHECK_EQ((event->flags & RINOTIFY_EVENT_ERROR) != 0, event->error != 0);
     CHECK_EQ(event->flags & ~(uint32_t)(RINOTIFY_EVENT_SYNTHETIC | RINOTIFY_EVENT_ERROR |
-                                        RINOTIFY_EVENT_RESCAN_BEGIN | RINOTIFY_EVENT_RESCAN_END),
+                                        RINOTIFY_EVENT_RESCAN_BEGIN | RINOTIFY_EVENT_RESCAN_END |
+                                        RINOTIFY_EVENT_COVERAGE),
              0);
+    CHECK_EQ((event->flags & RINOTIFY_EVENT_COVERAGE) != 0, event->coverage != 0);
+    if (event->coverage != 0) {
+        CHECK_EQ(event->mask, 0);
+        CHECK(event->name == NULL);
+        CHECK(event->coverage <= RINOTIFY_COVERAGE_OUT_OF_STEP);
+    }
+    CHECK_EQ(event->reserved, 0);
 }
 
 static char *rendered(const inotify_watcher_event *event)
@@ -59,6 +67,11 @@ static char *rendered(const inotify_watcher_event *event)
         used += (size_t)snprintf(line + used, room - used, " [rescan_begin]");
     if ((event->flags & RINOTIFY_EVENT_RESCAN_END) != 0)
         used += (size_t)snprintf(line + used, room - used, " [rescan_end]");
+    if ((event->flags & RINOTIFY_EVENT_COVERAGE) != 0) {
+        static const char *const names[] = {"", "complete", "partial", "out_of_step"};
+
+        used += (size_t)snprintf(line + used, room - used, " [%s]", names[event->coverage]);
+    }
     CHECK(used < room);
     return line;
 }

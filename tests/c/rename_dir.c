@@ -193,9 +193,10 @@ static void root_renamed(void)
     make_file("t/e/unseen");
     make_file("t/e/decoy/unseen");
     CHECK_OK(inotify_watcher_sync(watcher));
-    CHECK_EQ(recorder.count, 2);
+    CHECK_EQ(recorder.count, 3);
     CHECK_STR(recorder.lines[0], "create|is_dir t/e");
     CHECK(strncmp(recorder.lines[1], "is_dir t/e [error ", 18) == 0);
+    CHECK_STR(recorder.lines[2], "t [partial]");
     recorder_clear(&recorder);
     CHECK(!kernel_watches_path(watcher, "t/e"));
     CHECK(!kernel_watches_path(watcher, "t"));

@@ -47,6 +47,12 @@ static void keys(void)
     CHECK_STR(line_of(&event), "{\"watch\":3,\"mask\":[],\"is_dir\":false,"
                                "\"flags\":[\"synthetic\",\"error\"],\"error\":13,"
                                "\"path\":\"/gone\"}\n");
+    event = event_of("/root");
+    event.mask = 0;
+    event.flags = RINOTIFY_EVENT_COVERAGE;
+    event.coverage = RINOTIFY_COVERAGE_OUT_OF_STEP;
+    CHECK_STR(line_of(&event), "{\"watch\":3,\"mask\":[],\"is_dir\":false,\"flags\":[\"coverage\"],"
+                               "\"coverage\":\"out_of_step\",\"path\":\"/root\"}\n");
     event = event_of("/");
     event.mask = IN_Q_OVERFLOW | IN_IGNORED | 0x01000000;
     event.flags = RINOTIFY_EVENT_RESCAN_BEGIN | RINOTIFY_EVENT_RESCAN_END | 0x100;

@@ -33,6 +33,8 @@ pub struct Inode {
     /// Where a directory is.
     place: Option<(Ino, Vec<u8>)>,
     handles: u32,
+    /// What the mode lets the library do: 4 to read, 1 to search.
+    mode: u8,
     /// Removed, and its end not told yet because it is open.
     gone: bool,
 }
@@ -65,8 +67,8 @@ pub enum Op {
     Link(Vec<u8>, Vec<u8>),
     /// write(2)
     Write(Vec<u8>),
-    /// chmod(2)
-    Chmod(Vec<u8>),
+    /// chmod(2), to what the library may do then: 4 to read, 1 to search
+    Chmod(Vec<u8>, u8),
 }
 
 /// One thing that an operation has yet to tell.
@@ -157,6 +159,7 @@ impl Disk {
             shared: false,
             place: None,
             handles: 0,
+            mode: 5,
             gone: false,
         });
         self.inodes.len() - 1
@@ -197,6 +200,30 @@ impl Disk {
     /// The same from the root on.
     pub fn resolve(&self, path: &[u8]) -> Result<Ino, Errno> {
         self.walk(ROOT, path)
+    }
+
+    /// The same, as far as the modes let the library go.
+    pub fn search(&self, dir: Ino, name: &[u8]) -> Result<Ino, Errno> {
+        if self.is_dir(dir) && self.inodes[dir].mode & 1 == 0 {
+            return error(libc::EACCES);
+        }
+        self.lookup(dir, name)
+    }
+
+    /// What a path leads the library to from a directory on.
+    pub fn seek(&self, from: Ino, path: &[u8]) -> Result<Ino, Errno> {
+        let names = path.split(|&b| b == b'/').filter(|name| !name.is_empty());
+        names.into_iter().try_fold(from, |dir, name| self.search(dir, name))
+    }
+
+    /// May the library read it?
+    pub fn readable(&self, ino: Ino) -> Result<(), Errno> {
+        if self.inodes[ino].mode & 4 == 0 { error(libc::EACCES) } else { Ok(()) }
+    }
+
+    /// Can the library see what is in a directory?
+    pub fn covers(&self, ino: Ino) -> bool {
+        self.inodes[ino].mode == 5
     }
 
     fn parent<'a>(&self, path: &'a [u8]) -> Result<(Ino, &'a [u8]), Errno> {
@@ -430,9 +457,12 @@ impl Disk {
                 let exchange = matches!(op, Op::Exchange(..));
                 self.rename(from, to, exchange, &mut locks, &mut told)?;
             }
-            Op::Write(path) | Op::Chmod(path) => {
+            Op::Write(path) | Op::Chmod(path, _) => {
                 let (dir, name) = self.parent(path)?;
                 let ino = self.lookup(dir, name)?;
+                if let Op::Chmod(_, mode) = op {
+                    self.inodes[ino].mode = *mode;
+                }
                 let mask = match op {
                     Op::Write(_) if self.is_dir(ino) => return error(libc::EISDIR),
                     Op::Write(_) => IN_MODIFY,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::mirror::Filter;
 use super::scene::{MASK, Scene};
 use super::{Disk, Ino, Op, Replay};
-use crate::engine::Limits;
+use crate::engine::{Coverage, Limits};
 
 /// Most events that one kernel event of garbage may be told as, on average and with some room.
 const TOLD: usize = 64;
@@ -181,7 +181,7 @@ impl Others {
                 8 => Op::Exchange(path(disk, tape.byte()), path(disk, tape.byte())),
                 9 => Op::Link(path(disk, tape.byte()), path(disk, tape.byte())),
                 10 if code & 0x80 != 0 => Op::Write(path(disk, tape.byte())),
-                10 => Op::Chmod(path(disk, tape.byte())),
+                10 => Op::Chmod(path(disk, tape.byte()), [5, 0, 1, 4][usize::from(code >> 4 & 3)]),
                 11 => {
                     if disk.land(usize::from(code >> 4)) {
                         acts.push(format!("land {}", code >> 4));
@@ -199,7 +199,7 @@ impl Others {
             if many >= ENTRIES && matches!(op, Op::Mkdir(_) | Op::Create(_) | Op::Link(..)) {
                 continue;
             }
-            if matches!(op, Op::Chmod(_) | Op::Write(_)) {
+            if matches!(op, Op::Chmod(..) | Op::Write(_)) {
                 // What is changed before the event of its making is queued is another matter.
                 while disk.land(0) {
                     acts.push("land".into());
@@ -228,7 +228,7 @@ fn words(op: &Op) -> String {
         Op::Exchange(from, to) => format!("exchange {} {}", text(from), text(to)),
         Op::Link(from, to) => format!("link {} {}", text(from), text(to)),
         Op::Write(path) => format!("write {}", text(path)),
-        Op::Chmod(path) => format!("chmod {}", text(path)),
+        Op::Chmod(path, mode) => format!("chmod {} {mode}", text(path)),
     }
 }
 
@@ -351,6 +351,14 @@ fn run(
     while scene.engine.world.disk.land(0) {
         others.borrow_mut().log.act(&["land".into()]);
     }
+    // Directories that may not be read are known to be missing; then nothing is.
+    for (path, ino) in dirs(&scene.engine.world.disk) {
+        if !scene.engine.world.disk.covers(ino) && path != b"/t" && path != b"/o" {
+            let op = Op::Chmod(path, 5);
+            others.borrow_mut().log.act(&[words(&op)]);
+            scene.engine.world.disk.run(&op).map_err(|errno| format!("{op:?}: {errno:?}"))?;
+        }
+    }
     let sync = second & 0x40 != 0;
     begin(if sync { "sync" } else { "drain" });
     let told = if sync { scene.sync()? } else { scene.drain()? };
@@ -361,6 +369,11 @@ fn run(
         scene.check_mirrors()?;
         let told = scene.drain()?;
         scene.believe(&told)?;
+    }
+    for (id, coverage, gaps) in scene.coverage() {
+        if (coverage, gaps) != (Coverage::Complete, 0) {
+            return Err(format!("watch {id}: {coverage:?}, {gaps} directories are not covered"));
+        }
     }
     scene.check()
 }

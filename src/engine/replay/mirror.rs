@@ -228,6 +228,9 @@ fn differ(path: &[u8], entry: &Entry, disk: &Disk, ino: Ino, lost: bool) -> Resu
     let (false, Ok(real)) = (entry.left_out, disk.entries(ino)) else {
         return Ok(());
     };
+    if !disk.covers(ino) {
+        return Ok(());
+    }
     let below = |name: &[u8]| [path, b"/", name].concat();
     for (name, entry) in &entry.below {
         if !real.contains_key(name) && (!lost || entry.is_dir) {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use super::mirror::{Filter, Mirror, Told};
 use super::{Ino, Replay};
+#[cfg(fuzzing)]
+use crate::engine::Coverage;
 use crate::engine::{Batch, Engine, Limits, Paths, Request, WatchFlags, WatchStart};
 
 /// Turns that anything may take.
@@ -188,6 +190,20 @@ impl Scene {
             }
         }
         Err("the barrier never comes out".into())
+    }
+
+    /// What the watches see of their trees whose consumers know all: id, coverage, directories not
+    /// covered.
+    #[cfg(fuzzing)]
+    pub fn coverage(&self) -> Vec<(i64, Coverage, u64)> {
+        // What could not be listed before the root moved away cannot be reached any more.
+        let disk = &self.engine.world.disk;
+        let whole = |mirror: &Mirror| mirror.is_there(disk);
+        let whole = self.watches.iter().filter(|(_, mirror)| mirror.as_ref().is_some_and(whole));
+        let status = |(&id, _): (&i64, _)| {
+            self.engine.status(id).map(|(coverage, gaps)| (id, coverage, gaps))
+        };
+        whole.filter_map(status).collect()
     }
 
     /// What the consumers believe is so.

@@ -81,6 +81,10 @@ fn line_of(told: &Told) -> String {
     if told.error != 0 {
         let _ = write!(line, " error {}", told.error);
     }
+    if told.flags & crate::engine::mask::COVERAGE != 0 {
+        let words = ["", "complete", "partial", "out_of_step"];
+        let _ = write!(line, " coverage {}", words.get(told.cookie as usize).unwrap_or(&"?"));
+    }
     if told.last {
         line.push_str(" last");
     }
@@ -101,7 +105,7 @@ fn op_of(words: &[&str]) -> Result<Op, String> {
         "exchange" => Op::Exchange(path(1)?, path(2)?),
         "link" => Op::Link(path(1)?, path(2)?),
         "write" => Op::Write(path(1)?),
-        "chmod" => Op::Chmod(path(1)?),
+        "chmod" => Op::Chmod(path(1)?, words.get(2).map_or(Ok(5), |mode| number(mode))?),
         other => return Err(format!("no such step: {other}")),
     })
 }
@@ -199,6 +203,7 @@ impl Player {
             "list_chunk" => world.list_chunk = number(value)?,
             "bare" => world.bare = value == "yes",
             "watch_limit" => world.watch_limit = number(value)?,
+            "left_out" => self.scene.engine.gaps.most = number(value)?,
             "queue_limit" => world.disk.queue_limit = number(value)?,
             other => return Err(format!("no such setting: {other}")),
         }
@@ -260,6 +265,10 @@ impl Player {
             }
             "ignore" => {
                 self.scene.ignore(number(words[1])?);
+                Ok(none)
+            }
+            "retry" => {
+                self.scene.engine.retry();
                 Ok(none)
             }
             "unchecked" => {

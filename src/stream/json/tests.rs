@@ -32,6 +32,7 @@ fn everything_at_once() {
         cookie: u32::MAX,
         flags: 0x3 | 0x8000_0000,
         error: libc::ENOSPC,
+        coverage: 0,
         path: Some(b"/new"),
         old_path: Some(b"/old"),
     };

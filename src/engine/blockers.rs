@@ -1,0 +1,195 @@
+//! Directories that are not covered because of a mode, theirs or that of one above: the ATTRIB that
+//! is told where the one in the way is an entry says when to try again. The kernel is asked for it
+//! only there, and only as long as something waits.
+
+use std::collections::HashSet;
+
+use super::Engine;
+use super::coverage::Blocker;
+use super::tree::{Flags, NONE, NodeId};
+use super::world::World;
+
+use libc::{IN_ATTRIB, IN_DELETE_SELF, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
+
+impl<W: World> Engine<W> {
+    /// Waits for the mode of the directory that is in the way.
+    pub(super) fn block(&mut self, number: u32, node: NodeId) {
+        let blocker = self.blocker_of(node);
+        let parent = self.tree.node(blocker).parent;
+        let anchor = if parent == NONE { blocker } else { parent };
+        let known = self.gaps.blockers.get(&blocker);
+        let known =
+            known.is_some_and(|known| known.anchor == anchor && known.waiting.contains(&node));
+        if known {
+            return;
+        }
+        self.unblock(node);
+        if let Some(gap) = self.gaps.at.get_mut(&node) {
+            gap.blocker = blocker;
+        }
+        if blocker != node {
+            self.gaps.far.insert(node);
+        }
+        if self.gaps.blockers.get(&blocker).is_some_and(|known| known.anchor != anchor) {
+            self.release_blocker(blocker);
+        }
+        let mut asked = true;
+        let entry = self.gaps.blockers.entry(blocker);
+        let entry = entry.or_insert_with(|| {
+            asked = false;
+            Blocker { anchor, waiting: HashSet::new() }
+        });
+        entry.waiting.insert(node);
+        if !asked {
+            *self.gaps.anchors.entry(anchor).or_insert(0) += 1;
+            // What changed before it was asked for is not told: one more look.
+            if self.ask_attrib(number, anchor) {
+                self.try_again(node, self.tag);
+            }
+        }
+    }
+
+    /// The directory nearest to the root that keeps this one from being covered.
+    fn blocker_of(&mut self, node: NodeId) -> NodeId {
+        let mut at = node;
+        loop {
+            let parent = self.tree.node(at).parent;
+            if parent == NONE || self.searchable(parent) {
+                return at;
+            }
+            at = parent;
+        }
+    }
+
+    /// Can a directory be reached, and be searched? One that is open need not be searchable any
+    /// more. Asked by adding a bit that its watch has.
+    fn searchable(&mut self, node: NodeId) -> bool {
+        let wd = self.tree.node(node).wd;
+        let root = self.tree.has(node, Flags::ROOT);
+        let bit = if root { IN_DELETE_SELF } else { IN_MOVE_SELF };
+        let Ok(at) = self.open_dir(node) else {
+            return false;
+        };
+        let (_, dir) = &self.open[at];
+        match self.world.add(dir, b".", bit | IN_MASK_ADD | IN_ONLYDIR) {
+            Ok(is) if is == wd => true,
+            Ok(other) => {
+                self.refuse(other);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Asks the kernel for ATTRIB at a directory, if it was not before. True if it is new.
+    fn ask_attrib(&mut self, number: u32, anchor: NodeId) -> bool {
+        if self.gaps.anchors.get(&anchor) != Some(&1) || self.base_mask(anchor) & IN_ATTRIB != 0 {
+            return false;
+        }
+        let wd = self.tree.node(anchor).wd;
+        let bits = IN_ATTRIB | IN_MASK_ADD;
+        let got = match self.open_dir(anchor) {
+            Ok(at) => {
+                let (_, dir) = &self.open[at];
+                self.world.add(dir, b".", bits | IN_ONLYDIR)
+            }
+            Err(errno) => Err(errno),
+        };
+        // A root that cannot be searched can still be watched by its path.
+        let got = match (got, self.watch(number)) {
+            (Err(_), Some(watch)) if self.tree.has(anchor, Flags::ROOT) => {
+                let (path, follow) = (watch.absolute.clone(), watch.mask & libc::IN_DONT_FOLLOW);
+                self.world.add_path(&path, bits | follow)
+            }
+            (got, _) => got,
+        };
+        match got {
+            Ok(is) if is == wd => true,
+            Ok(other) => {
+                self.refuse(other);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// A directory no longer waits for a mode.
+    pub(super) fn unblock(&mut self, node: NodeId) {
+        let Some(gap) = self.gaps.at.get_mut(&node) else {
+            return;
+        };
+        let blocker = std::mem::replace(&mut gap.blocker, NONE);
+        if blocker == NONE {
+            return;
+        }
+        self.gaps.far.remove(&node);
+        if let Some(known) = self.gaps.blockers.get_mut(&blocker) {
+            known.waiting.remove(&node);
+            if known.waiting.is_empty() {
+                self.release_blocker(blocker);
+            }
+        }
+    }
+
+    /// Nothing waits for the mode of this directory where it was.
+    pub(super) fn release_blocker(&mut self, blocker: NodeId) {
+        let Some(known) = self.gaps.blockers.remove(&blocker) else {
+            return;
+        };
+        for node in known.waiting {
+            self.gaps.far.remove(&node);
+            if let Some(gap) = self.gaps.at.get_mut(&node) {
+                gap.blocker = NONE;
+            }
+        }
+        let Some(count) = self.gaps.anchors.get_mut(&known.anchor) else {
+            return;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.gaps.anchors.remove(&known.anchor);
+            let wd = self.tree.node(known.anchor).wd;
+            if wd != 0 && self.base_mask(known.anchor) & IN_ATTRIB == 0 {
+                self.wide.push(wd);
+            }
+        }
+    }
+
+    /// The attributes of a directory have changed, or those of an entry of it.
+    pub(super) fn attributes_changed(&mut self, node: NodeId, name: &[u8]) {
+        let at = if name.is_empty() { Some(node) } else { self.tree.child(node, name) };
+        if let Some(known) = at.and_then(|at| self.gaps.blockers.get(&at)) {
+            let waiting = known.waiting.iter().copied().collect();
+            self.try_all_again(waiting);
+        }
+    }
+
+    /// A directory has moved in the tree: what is above it may no longer be in the way.
+    pub(super) fn gaps_moved(&mut self, node: NodeId) {
+        if self.gaps.at.is_empty() {
+            return;
+        }
+        let mut again: Vec<_> = match self.gaps.blockers.get(&node) {
+            Some(known) => known.waiting.iter().copied().collect(),
+            None => Vec::new(),
+        };
+        if self.gaps.at.contains_key(&node) {
+            again.push(node);
+        }
+        again.extend(self.gaps.far.iter().copied().filter(|&gap| self.is_below(gap, node)));
+        again.sort_unstable();
+        again.dedup();
+        for &gap in &again {
+            self.unblock(gap);
+        }
+        self.try_all_again(again);
+    }
+
+    fn is_below(&self, node: NodeId, of: NodeId) -> bool {
+        let mut at = node;
+        while at != NONE && at != of {
+            at = self.tree.node(at).parent;
+        }
+        at == of
+    }
+}

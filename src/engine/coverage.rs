@@ -1,0 +1,422 @@
+//! What is not covered: directories that could not be watched or listed, why, and when each is tried
+//! again. There is no timer: a mode is waited for by the ATTRIB that the parent tells, room under a
+//! limit by what this watcher gives back itself, and everything by a call that asks for it.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::mask::COVERAGE;
+use super::tree::{Flags, NONE, NodeId};
+use super::watches::{Coverage, WatchFlags};
+use super::world::World;
+use super::{Engine, Notice, mask};
+use crate::sys::Errno;
+
+use libc::IN_ATTRIB;
+
+/// Most directories that are remembered one by one because a limit left them out. Beyond it their
+/// parents are, which are listed again when there is room.
+const LEFT_OUT: usize = 1 << 16;
+
+/// Watch and path of a directory that is not covered, why, and which step failed.
+pub type Uncovered = (i64, Vec<u8>, Errno, &'static str);
+
+/// A directory that is not covered.
+pub(super) struct Gap {
+    pub(super) watch: u32,
+    pub(super) errno: Errno,
+    pub(super) step: &'static str,
+    /// Tells this gap from one that the same node had before.
+    pub(super) serial: u64,
+    /// Not its listing failed, but some of what is in it was left out and forgotten.
+    pub(super) again: bool,
+    /// It was chosen to use room that was given back, and has not used it yet.
+    pub(super) owed: bool,
+    /// The directory whose mode is in the way: itself or one above; `NONE` if that is not the reason.
+    pub(super) blocker: NodeId,
+}
+
+/// A directory whose mode keeps others from being covered.
+pub(super) struct Blocker {
+    /// Where its ATTRIB is told: its parent, or itself if it is a root.
+    pub(super) anchor: NodeId,
+    pub(super) waiting: HashSet<NodeId>,
+}
+
+/// Everything that is not covered.
+pub(super) struct Gaps {
+    pub(super) at: HashMap<NodeId, Gap>,
+    pub(super) blockers: HashMap<NodeId, Blocker>,
+    /// Directories of which ATTRIB is wanted, and for how many blockers.
+    pub(super) anchors: HashMap<NodeId, u32>,
+    /// Gaps behind a blocker that is another directory.
+    pub(super) far: HashSet<NodeId>,
+    /// Gaps that wait for room, the oldest first.
+    pub(super) left_out: BTreeSet<(u64, NodeId)>,
+    /// Kernel watches given back since the last look at `left_out`.
+    pub(super) room: usize,
+    /// Covered again, but what stems from the scan of this tag is not told yet.
+    pub(super) filled: Vec<(NodeId, u32)>,
+    /// Directories that are listed for what was left out: what they have was told before.
+    pub(super) quiet: HashSet<NodeId>,
+    pub(super) serial: u64,
+    /// See `LEFT_OUT`.
+    pub(super) most: usize,
+}
+
+impl Default for Gaps {
+    fn default() -> Self {
+        Self {
+            at: HashMap::new(),
+            blockers: HashMap::new(),
+            anchors: HashMap::new(),
+            far: HashSet::new(),
+            left_out: BTreeSet::new(),
+            room: 0,
+            filled: Vec::new(),
+            quiet: HashSet::new(),
+            serial: 0,
+            most: LEFT_OUT,
+        }
+    }
+}
+
+impl Gaps {
+    /// Bytes of memory held.
+    pub(super) fn memory(&self) -> usize {
+        self.at.capacity() * (size_of::<(NodeId, Gap)>() + 1)
+            + self.blockers.capacity() * (size_of::<(NodeId, Blocker)>() + 1)
+            + (self.anchors.capacity() + self.far.capacity()) * 9
+            + self.left_out.len() * 24
+            + self.filled.capacity() * size_of::<(NodeId, u32)>()
+    }
+
+    /// Somebody waits for the mode of a directory to change.
+    #[inline]
+    pub(super) fn blocked(&self) -> bool {
+        !self.blockers.is_empty()
+    }
+
+    /// A kernel watch was given back.
+    pub(super) fn more_room(&mut self) {
+        self.room += 1;
+    }
+
+    /// There is room, and something waits for it.
+    pub(super) fn due(&self) -> bool {
+        self.room > 0 && !self.left_out.is_empty()
+    }
+
+    /// Is what stems from a barrier's time still being made good?
+    pub(super) fn pending_before(&self, tag: u32) -> bool {
+        self.due() || self.filled.iter().any(|&(_, of)| of <= tag)
+    }
+
+    /// Was the listing of this directory not to be had? All names seen in it are noted until it is.
+    pub(super) fn unlisted(&self, node: NodeId) -> bool {
+        self.at.get(&node).is_some_and(|gap| !gap.again)
+    }
+
+    /// Has it subdirectories that were left out and are not remembered?
+    pub(super) fn forgets(&self, node: NodeId) -> bool {
+        self.at.get(&node).is_some_and(|gap| gap.again)
+    }
+
+    /// Is the directory listed for what was left out of it?
+    pub(super) fn is_quiet(&self, node: NodeId) -> bool {
+        !self.quiet.is_empty() && self.quiet.contains(&node)
+    }
+
+    /// A directory is listed for what was left out of it, and there was no room for all of that.
+    pub(super) fn no_more(&self, node: NodeId) -> bool {
+        self.is_quiet(node) && !self.filled.iter().any(|&(filled, _)| filled == node)
+    }
+
+    /// What is asked of the kernel at a directory besides what its watch wants.
+    pub(super) fn bits(&self, node: NodeId) -> u32 {
+        if self.anchors.contains_key(&node) { IN_ATTRIB } else { 0 }
+    }
+}
+
+/// An error that is about a limit, not about the directory.
+pub(super) fn is_limit(errno: Errno) -> bool {
+    matches!(errno.0, libc::ENOSPC | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
+}
+
+impl<W: World> Engine<W> {
+    /// Is what is found in a directory that is new told?
+    pub(super) fn announces(&self, number: u32) -> bool {
+        let told = WatchFlags::AUTO_ADD | WatchFlags::EMIT_EXISTING;
+        self.watch(number).is_some_and(|watch| watch.flags.intersects(told))
+    }
+
+    /// Remembers, and tells once, that a directory is not covered.
+    pub(super) fn uncover(&mut self, number: u32, node: NodeId, errno: Errno, step: &'static str) {
+        let limit = is_limit(errno);
+        let path = self.path_of(number, node);
+        let Some(watch) = self.watch_mut(number) else {
+            return;
+        };
+        if limit && watch.building {
+            let failure = super::Failure { errno, step, path };
+            watch.failure.get_or_insert(failure);
+            return;
+        }
+        self.tree.set(node, Flags::UNCOVERED);
+        self.gaps.filled.retain(|&(filled, _)| filled != node);
+        self.gaps.quiet.remove(&node);
+        let told = self.enter(number, node, errno, step);
+        let flags = self.tree.flags(node);
+        if self.tree.node(node).wd != 0 && !flags.contains(Flags::LISTING) {
+            // Its claim is to be settled all the same.
+            self.push_window(node, self.tag);
+        }
+        if self.tree.node(node).wd != 0
+            && flags.contains(Flags::CLAIM)
+            && !flags.contains(Flags::PROVEN)
+            && self.announces(number)
+        {
+            // No event of it was told yet, so what it has is to be told when it can be listed.
+            self.tree.set(node, Flags::NOTING);
+        }
+        if errno.0 == libc::EACCES || errno.0 == libc::EPERM {
+            self.block(number, node);
+        }
+        if !told {
+            self.tell_gap(number, node, errno);
+        }
+        self.note_coverage(number);
+        if limit {
+            self.forget_left_out(number, node);
+        }
+    }
+
+    /// Puts the gap into the table. True if the same was known of the directory.
+    pub(super) fn enter(
+        &mut self,
+        number: u32,
+        node: NodeId,
+        errno: Errno,
+        step: &'static str,
+    ) -> bool {
+        let limit = is_limit(errno);
+        let old = self.gaps.at.remove(&node);
+        self.gaps.serial += 1;
+        let told = old.as_ref().is_some_and(|old| old.errno == errno);
+        let serial = match &old {
+            Some(old) => old.serial,
+            None => self.gaps.serial,
+        };
+        let was_limit = old.as_ref().is_some_and(|old| is_limit(old.errno));
+        if old.as_ref().is_some_and(|old| old.owed) && !limit {
+            self.gaps.room += 1;
+        }
+        if was_limit && !limit {
+            self.gaps.left_out.remove(&(serial, node));
+        }
+        let blocker = old.as_ref().map_or(NONE, |old| old.blocker);
+        let gap = Gap { watch: number, errno, step, serial, again: false, owed: false, blocker };
+        self.gaps.at.insert(node, gap);
+        if limit {
+            self.gaps.left_out.insert((serial, node));
+        }
+        if errno.0 != libc::EACCES && errno.0 != libc::EPERM {
+            self.unblock(node);
+        }
+        if let Some(watch) = self.watch_mut(number) {
+            watch.gaps += u64::from(old.is_none());
+            watch.left_out += u64::from(limit);
+            watch.left_out -= u64::from(was_limit);
+            if watch.left_out == 0 {
+                watch.limit_told = false;
+            }
+        }
+        told
+    }
+
+    /// Tells the error of a gap; of a limit once, until nothing is left out any more.
+    fn tell_gap(&mut self, number: u32, node: NodeId, errno: Errno) {
+        let Some(serial) = self.gaps.at.get(&node).map(|gap| gap.serial) else {
+            return;
+        };
+        let Some(watch) = self.watch_mut(number) else {
+            return;
+        };
+        if is_limit(errno) && std::mem::replace(&mut watch.limit_told, true) {
+            return;
+        }
+        self.notices.push_back(Notice {
+            watch: number,
+            mask: libc::IN_ISDIR,
+            cookie: 0,
+            flags: mask::ERROR,
+            error: errno.0,
+            path: Vec::new(),
+            name: 0,
+            last: false,
+            gap: Some((node, serial)),
+        });
+    }
+
+    /// Is the directory of a notice to be announced first?
+    pub(super) fn too_early(&self, notice: &Notice) -> bool {
+        self.gap_of(notice).is_some_and(|node| self.tree.has(node, Flags::PENDING))
+    }
+
+    /// The directory of a notice, if what it says still holds.
+    fn gap_of(&self, notice: &Notice) -> Option<NodeId> {
+        let (node, serial) = notice.gap?;
+        let gap = self.gaps.at.get(&node)?;
+        let holds = gap.serial == serial && gap.errno.0 == notice.error;
+        (holds && self.watch_of(node).is_some()).then_some(node)
+    }
+
+    /// The path of a notice, as of now. `None`: there is nothing to tell any more.
+    pub(super) fn notice_path(&mut self, notice: &mut Notice) -> Option<()> {
+        if notice.gap.is_none() {
+            return Some(());
+        }
+        if let Some(node) = self.gap_of(notice) {
+            notice.path = self.path_of(notice.watch, node);
+            notice.name = notice.path.len() - self.tree.name(node).len();
+            return Some(());
+        }
+        if is_limit(Errno(notice.error)) {
+            // It is gone; the others that the limit left out are not.
+            let number = notice.watch;
+            if let Some(watch) = self.watch_mut(number) {
+                watch.limit_told = false;
+            }
+            let at = |&&(_, node): &&(u64, NodeId)| {
+                self.gaps.at.get(&node).is_some_and(|gap| gap.watch == number)
+            };
+            if let Some(&(_, node)) = self.gaps.left_out.iter().find(at)
+                && let Some(errno) = self.gaps.at.get(&node).map(|gap| gap.errno)
+            {
+                self.tell_gap(number, node, errno);
+            }
+        }
+        None
+    }
+
+    /// Tells the coverage of a watch, if it is not what was told last.
+    pub(super) fn note_coverage(&mut self, number: u32) {
+        let Some(watch) = self.watch_mut(number) else {
+            return;
+        };
+        let coverage = watch.coverage();
+        if watch.ended || watch.noted == coverage {
+            return;
+        }
+        watch.noted = coverage;
+        let path = watch.path.clone();
+        let name = path.len();
+        self.notices.push_back(Notice {
+            watch: number,
+            mask: 0,
+            cookie: coverage as u32,
+            flags: COVERAGE,
+            error: 0,
+            path,
+            name,
+            last: false,
+            gap: None,
+        });
+    }
+
+    /// A directory is covered: told when all that its scan finds is told.
+    pub(super) fn covered(&mut self, node: NodeId, tag: u32) {
+        if self.gaps.at.is_empty() || !self.gaps.at.contains_key(&node) {
+            return;
+        }
+        self.tree.clear(node, Flags::UNCOVERED);
+        self.unblock(node);
+        if let Some(gap) = self.gaps.at.get_mut(&node) {
+            gap.owed = false;
+        }
+        self.gaps.filled.retain(|&(filled, _)| filled != node);
+        self.gaps.filled.push((node, tag));
+    }
+
+    /// Gaps that are filled, and all told. True if there was one.
+    pub(super) fn close_gaps(&mut self) -> bool {
+        if self.gaps.filled.is_empty() {
+            return false;
+        }
+        let first = self.unfinished();
+        let done = |&&(_, tag): &&(NodeId, u32)| first.is_none_or(|first| first > tag);
+        let closed: Vec<_> = self.gaps.filled.iter().filter(done).map(|&(node, _)| node).collect();
+        for &node in &closed {
+            self.forget_gap(node);
+        }
+        !closed.is_empty()
+    }
+
+    /// Nothing is known to be missing at a node any more, or it goes.
+    pub(super) fn forget_gap(&mut self, node: NodeId) {
+        if self.gaps.at.is_empty() || !self.gaps.at.contains_key(&node) {
+            return;
+        }
+        self.unblock(node);
+        let Some(gap) = self.gaps.at.remove(&node) else {
+            return;
+        };
+        self.tree.clear(node, Flags::UNCOVERED);
+        self.gaps.filled.retain(|&(filled, _)| filled != node);
+        let limit = is_limit(gap.errno);
+        if limit {
+            self.gaps.left_out.remove(&(gap.serial, node));
+        }
+        if gap.owed {
+            self.gaps.room += 1;
+        }
+        if let Some(watch) = self.watch_mut(gap.watch) {
+            watch.gaps -= 1;
+            watch.left_out -= u64::from(limit);
+            if watch.left_out == 0 {
+                watch.limit_told = false;
+            }
+        }
+        self.note_coverage(gap.watch);
+    }
+
+    /// A node is freed.
+    pub(super) fn drop_gap(&mut self, node: NodeId) {
+        self.forget_gap(node);
+        self.gaps.quiet.remove(&node);
+        if !self.gaps.anchors.is_empty() && self.gaps.anchors.remove(&node).is_some() {
+            // A blocker has moved away, and is about to go, too.
+            for known in self.gaps.blockers.values_mut().filter(|known| known.anchor == node) {
+                known.anchor = NONE;
+            }
+        }
+    }
+
+    /// The coverage of a watch, and how many directories are not covered.
+    pub fn status(&self, id: i64) -> Option<(Coverage, u64)> {
+        let watch = self.watch(*self.by_id.get(&id)?)?;
+        Some((watch.coverage(), watch.gaps))
+    }
+
+    /// What is not covered, of one watch or of all.
+    pub fn uncovered(&mut self, id: i64) -> Option<Vec<Uncovered>> {
+        let number = match id {
+            0 => None,
+            id => Some(*self.by_id.get(&id)?),
+        };
+        let gaps = self.gaps.at.iter().filter(|(_, gap)| number.is_none_or(|of| of == gap.watch));
+        let gaps: Vec<_> =
+            gaps.map(|(&node, gap)| (node, gap.watch, gap.errno, gap.step)).collect();
+        let mut all = Vec::new();
+        for (node, number, errno, step) in gaps {
+            if self.watch_of(node).is_none() {
+                continue;
+            }
+            let path = self.path_of(number, node);
+            if let Some(watch) = self.watch(number).filter(|watch| !watch.building) {
+                all.push((watch.id, path, errno, step));
+            }
+        }
+        all.sort_unstable_by(|a: &Uncovered, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+        Some(all)
+    }
+}

@@ -1,0 +1,132 @@
+//! Directories that are not covered are tried again: as directories that are new.
+
+use super::Engine;
+use super::coverage::Gap;
+use super::tree::{Flags, NONE, NodeId};
+use super::world::World;
+use crate::sys::Errno;
+
+/// So many watches given back make it worth to list a directory again while more is going on.
+const ROOM: usize = 256;
+
+impl<W: World> Engine<W> {
+    /// A gap is tried again, as a directory that is new.
+    pub(super) fn try_again(&mut self, node: NodeId, tag: u32) {
+        let Some(gap) = self.gaps.at.get(&node) else {
+            return;
+        };
+        let (number, again) = (gap.watch, gap.again);
+        if self.tree.node(node).wd == 0 && self.announces(number) {
+            self.tree.set(node, Flags::NOTING);
+        }
+        self.cancel_window(node);
+        if again {
+            self.gaps.quiet.insert(node);
+        }
+        self.push_task_tagged(node, tag);
+    }
+
+    /// The oldest first.
+    pub(super) fn try_all_again(&mut self, mut nodes: Vec<NodeId>) {
+        if nodes.is_empty() {
+            return;
+        }
+        nodes.sort_unstable_by_key(|node| self.gaps.at.get(node).map(|gap| gap.serial));
+        // A tag of its own, to know when all that comes of it is told.
+        self.tag += 1;
+        let tag = self.tag;
+        self.tag += 1;
+        for node in nodes {
+            self.try_again(node, tag);
+        }
+    }
+
+    /// A directory was listed for what was left out of it.
+    pub(super) fn end_quiet(&mut self, node: NodeId) {
+        if !self.gaps.quiet.is_empty() {
+            self.gaps.quiet.remove(&node);
+        }
+    }
+
+    /// Everything that is not covered is tried again.
+    pub(super) fn retry_all(&mut self) {
+        let all = self.gaps.at.keys().copied().collect();
+        self.try_all_again(all);
+    }
+
+    /// The same, asked for from outside.
+    pub fn retry(&mut self) {
+        self.retry_all();
+        if self.has_work() {
+            self.wake();
+        }
+    }
+
+    /// Room that was given back is used for what was left out.
+    pub(super) fn use_room(&mut self) {
+        if !self.gaps.due() {
+            self.gaps.room = 0;
+            return;
+        }
+        let quiet = self.input.is_empty() && self.world.queued() == 0;
+        let list_again = quiet || self.gaps.room >= ROOM;
+        let mut again = Vec::new();
+        for &(_, node) in &self.gaps.left_out {
+            if again.len() >= self.gaps.room {
+                break;
+            }
+            let Some(gap) = self.gaps.at.get_mut(&node) else {
+                continue;
+            };
+            if gap.owed || (gap.again && !list_again) {
+                continue;
+            }
+            gap.owed = true;
+            again.push(node);
+        }
+        // What could not be used now can be when the queue is empty.
+        self.gaps.room = if list_again { 0 } else { self.gaps.room - again.len() };
+        self.try_all_again(again);
+    }
+
+    /// More is left out than is remembered one by one: then it is its parent that is, and is listed
+    /// again. A directory that is still to be told stays until then.
+    pub(super) fn forget_left_out(&mut self, number: u32, node: NodeId) {
+        let parent = self.tree.node(node).parent;
+        let kept = self.gaps.left_out.len() <= self.gaps.most
+            || parent == NONE
+            || self.tracks(number)
+            || self.tree.node(node).wd != 0
+            || self.tree.node(node).first != NONE
+            || self.tree.flags(node).intersects(Flags::PENDING | Flags::TASK);
+        if kept {
+            return;
+        }
+        let Some(&Gap { errno, step, .. }) = self.gaps.at.get(&node) else {
+            return;
+        };
+        self.list_later(number, parent, errno, step);
+        self.drop_child(node);
+    }
+
+    /// A directory has subdirectories that were left out and are not remembered.
+    pub(super) fn list_later(
+        &mut self,
+        number: u32,
+        node: NodeId,
+        errno: Errno,
+        step: &'static str,
+    ) {
+        self.tree.set(node, Flags::UNCOVERED);
+        self.gaps.filled.retain(|&(filled, _)| filled != node);
+        if let Some(gap) = self.gaps.at.get_mut(&node) {
+            gap.owed = false;
+            return;
+        }
+        self.enter(number, node, errno, step);
+        if let Some(gap) = self.gaps.at.get_mut(&node) {
+            gap.again = true;
+        }
+        self.note_coverage(number);
+    }
+}
