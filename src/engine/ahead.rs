@@ -371,6 +371,10 @@ impl<W: World> Engine<W> {
             }
             there = None;
         }
+        if self.input.from(next.next).any(|raw| raw.mask & IN_Q_OVERFLOW != 0) {
+            // What is there now can have come to be by what was lost.
+            there = None;
+        }
         self.stayed(next, name, there)
     }
 
@@ -388,7 +392,9 @@ impl<W: World> Engine<W> {
     /// Did the entry stay when `next` took something of its name away? What is said of the name
     /// next decides, and a look if nothing is. `None`: neither is to be had.
     fn stayed(&self, next: &Raw, name: &[u8], there: Option<bool>) -> Option<bool> {
-        let of_dir = |after: usize| self.input.from(after).filter(|raw| raw.wd == next.wd);
+        let whole = |raw: &Raw| raw.mask & IN_Q_OVERFLOW == 0;
+        let of_dir =
+            |after: usize| self.input.from(after).take_while(whole).filter(|raw| raw.wd == next.wd);
         let named = |raw: &Raw| self.input.name(raw) == name;
         let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
         // A late ATTRIB can carry the name of an entry that is gone, so it counts less than what

@@ -150,7 +150,7 @@ impl<W: World> Engine<W> {
         let Some(number) = self.watch_of(node) else {
             return;
         };
-        if self.resync.is_some() && !self.counts(batch, number, node, raw) {
+        if !self.is_placed(node) && !self.counts(batch, number, node, raw) {
             return;
         }
         if raw.mask & IN_ATTRIB != 0 && self.gaps.blocked() {
@@ -253,8 +253,8 @@ impl<W: World> Engine<W> {
             // was moved over it.
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
             self.tree.set(node, Flags::NOTING);
-            if self.rescan.is_some() {
-                self.compare_below(node);
+            if let Some(tag) = self.rescan {
+                self.compare_below(node, tag);
                 return;
             }
             self.stop_listing(node);

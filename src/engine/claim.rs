@@ -89,6 +89,7 @@ impl<W: World> Engine<W> {
         }
         self.max_wd = self.max_wd.max(wd);
         self.wds.add(&mut self.tree, wd, node);
+        self.set_placed(node);
         let mut flags = Flags::CLAIM;
         if parent == NONE {
             // A root is what its path led to when it was watched: nothing to be settled but events

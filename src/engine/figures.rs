@@ -24,7 +24,7 @@ impl<W: World> Engine<W> {
             + self.questions.len()
             + self.unsealed.len()
             + self.windows.len();
-        [self.by_id.len(), self.wds.len(), self.tree.len(), pending, memory].map(|n| n as u64)
+        [self.by_id.len(), self.wds.len(), self.tree.dirs(), pending, memory].map(|n| n as u64)
     }
 
     /// Every watchpoint: watch, wd, mask, path.

@@ -128,6 +128,8 @@ pub struct Engine<W: World> {
     resync: Option<u64>,
     rescan: Option<u32>,
     roots: Vec<u32>,
+    // A bit for each node that is certain to be where it is believed to be, since then.
+    placed: Vec<u64>,
     // What is remembered of entries, if a watch wants it.
     prints: Prints,
     tracking: bool,
@@ -232,6 +234,7 @@ impl<W: World> Engine<W> {
             resync: None,
             rescan: None,
             roots: Vec::new(),
+            placed: Vec::new(),
             prints: Prints::default(),
             tracking: false,
             unsealed: Vec::new(),
@@ -389,7 +392,7 @@ impl<W: World> Engine<W> {
         }
         let failed = |step| move |errno| Err(Failure { errno, step, path: Vec::new() });
         self.unpoked.map_or(Ok(()), failed("fchmod"))?;
-        self.unmarked.map_or(Ok(()), failed("pwrite"))
+        self.unmarked.map_or(Ok(()), failed("ftruncate"))
     }
 
     fn watch(&self, number: u32) -> Option<&Watch> {

@@ -96,7 +96,7 @@ impl<W: World> Engine<W> {
             let number = held.watch;
             let mut nodes = Vec::new();
             self.wds.all(&self.tree, to.wd, &mut nodes);
-            nodes.retain(|&node| self.watch_of(node) == Some(number));
+            nodes.retain(|&node| self.watch_of(node) == Some(number) && self.is_placed(node));
             if let Some(&target) = nodes.first() {
                 let name = Name::new(self.input.name(&to));
                 for _ in &nodes {
@@ -193,8 +193,8 @@ impl<W: World> Engine<W> {
         self.tree.clear(node, Flags::DOUBT);
         self.tree.unmark(node, Marks::REPLACED);
         self.forget_near();
-        if self.rescan.is_some() {
-            self.compare_below(node);
+        if let Some(tag) = self.rescan {
+            self.compare_below(node, tag);
         } else if self.tree.has(node, Flags::CLAIM) {
             let mut child = self.tree.node(node).first;
             while child != NONE {

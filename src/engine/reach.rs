@@ -97,6 +97,20 @@ impl<W: World> Engine<W> {
         self.open.len() - 1
     }
 
+    /// A directory is not where it is believed to be, and nothing in the queue will say why: the
+    /// nearest one above that is there is compared with what is believed. False if there is none.
+    pub(super) fn compare_above(&mut self, node: NodeId, tag: u32) -> bool {
+        let mut at = self.tree.node(node).parent;
+        while at != NONE {
+            if self.open_dir(at).is_ok() {
+                self.compare_below(at, tag);
+                return true;
+            }
+            at = self.tree.node(at).parent;
+        }
+        false
+    }
+
     /// Nothing in the queue will say where the directories above this node are: the one whose name
     /// is no longer there is reached, and what is under way in it waited for.
     pub(super) fn lost(&mut self, node: NodeId) -> bool {

@@ -106,16 +106,15 @@ impl<W: World> Engine<W> {
                     let (Some(kind), None) = (kind, self.tree.child(dir, name)) else {
                         continue;
                     };
-                    if kind == Kind::Directory {
-                        let flags = Flags::DIR | Flags::PENDING | Flags::NOTING;
-                        let node = self.tree.add(dir, name, flags);
+                    let is_dir = kind == Kind::Directory;
+                    let Some(number) = self.watch_of(dir) else { continue };
+                    let kind = if is_dir { Flags::DIR } else { Flags::empty() };
+                    let node = self.tree.add(dir, name, kind | Flags::PENDING);
+                    if is_dir && self.follows(number) {
+                        self.tree.set(node, Flags::NOTING);
                         self.push_task_tagged(node, asked.tag);
-                    } else {
-                        self.tree.add(dir, name, Flags::PENDING);
                     }
-                    if self.tracking
-                        && let Some(node) = self.tree.child(dir, name)
-                    {
+                    if self.tracks(number) {
                         self.prints.unset(node);
                     }
                     self.cancel_window(dir);

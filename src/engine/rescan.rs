@@ -70,22 +70,16 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch(number) else { return };
         let path = watch.path.clone();
         let name = path.len();
-        let said = |notice: &&Notice| {
+        // Nothing is told of a watch that is being made; once is enough then.
+        let said = |notice: &Notice| {
             notice.watch == number && notice.mask == mask && notice.flags == flags
         };
-        if !self.notices.iter().any(|notice| said(&notice)) {
-            self.notices.push_back(Notice {
-                watch: number,
-                mask,
-                flags,
-                cookie: 0,
-                error: 0,
-                path,
-                name,
-                last,
-                gap: None,
-            });
+        if watch.building && self.notices.iter().any(said) {
+            return;
         }
+        let (cookie, error, gap) = (0, 0, None);
+        let notice = Notice { watch: number, mask, flags, cookie, error, path, name, last, gap };
+        self.notices.push_back(notice);
     }
 
     /// No event has been lost since: the comparison can begin.
@@ -103,6 +97,7 @@ impl<W: World> Engine<W> {
         self.rescan = Some(self.tag);
         self.tag += 1;
         self.roots.clear();
+        self.placed.clear();
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             if self.watch(number).is_some_and(|watch| !watch.ended) {
@@ -111,7 +106,36 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Does an event count? While events were lost none does that is about the inside of a tree.
+    /// A directory is where it is believed to be, now. That is certain only as long as the events
+    /// count that would tell that it moves: those of the directory above.
+    pub(super) fn set_placed(&mut self, node: NodeId) {
+        if self.rescan.is_none() {
+            return;
+        }
+        let parent = self.tree.node(node).parent;
+        let certain = parent == NONE || self.is_placed(parent);
+        let at = node as usize / 64;
+        if at >= self.placed.len() {
+            self.placed.resize(at + 1, 0);
+        }
+        let bit = 1 << (node % 64);
+        self.placed[at] &= !bit;
+        if certain {
+            self.placed[at] |= bit;
+        }
+    }
+
+    /// Is it? If events were lost, that has to be shown first: the path of an event could be wrong.
+    pub(super) fn is_placed(&self, node: NodeId) -> bool {
+        if self.resync.is_some() {
+            return false;
+        }
+        let bit = |bits: &u64| bits & 1 << (node % 64) != 0;
+        self.rescan.is_none() || self.placed.get(node as usize / 64).is_some_and(bit)
+    }
+
+    /// Does an event count that is of a directory whose place is not certain? None does that is
+    /// about the inside of a tree: the comparison will show what it told.
     pub(super) fn counts(
         &mut self,
         batch: &mut Batch,
@@ -140,7 +164,7 @@ impl<W: World> Engine<W> {
     /// Is a watched root still there? Then what is below it is compared.
     pub(super) fn check_roots(&mut self, left: &mut usize) {
         while *left > 0 {
-            let Some(number) = self.roots.pop() else { return };
+            let (Some(number), Some(tag)) = (self.roots.pop(), self.rescan) else { return };
             *left = left.saturating_sub(8);
             let Some(watch) = self.watch(number).filter(|watch| !watch.ended) else {
                 continue;
@@ -165,17 +189,18 @@ impl<W: World> Engine<W> {
                 self.notice_root(number, IN_DELETE_SELF, SYNTHETIC, false);
                 self.notice_root(number, IN_IGNORED, 0, true);
             } else if tree {
-                self.compare_below(root);
+                self.set_placed(root);
+                self.compare_below(root, tag);
             }
         }
     }
 
     /// All that is believed of a directory's inside is to be compared with what is there.
-    pub(super) fn compare_below(&mut self, node: NodeId) {
+    pub(super) fn compare_below(&mut self, node: NodeId, tag: u32) {
         self.stop_listing(node);
         self.cancel_window(node);
         self.tree.mark(node, Marks::STALE);
-        self.push_task_tagged(node, self.rescan.unwrap_or(self.tag));
+        self.push_task_tagged(node, tag);
     }
 
     /// The comparison is complete when nothing of it is left.
@@ -185,6 +210,7 @@ impl<W: World> Engine<W> {
             return;
         }
         self.rescan = None;
+        self.placed = Vec::new();
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             if self.watch(number).is_some_and(|watch| !watch.ended && watch.holds_tree()) {
@@ -280,6 +306,7 @@ impl<W: World> Engine<W> {
         let wanted = self.wanted(number, child);
         match self.world.add(&listing.dir, name, wanted) {
             Ok(is) if is == wd => {
+                self.set_placed(child);
                 let bare = !tracks && self.tree.node(child).first == NONE;
                 if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
                     self.tree.mark(child, Marks::STALE);

@@ -234,6 +234,7 @@ impl<W: World> Engine<W> {
             self.refuse(wd);
             return Err(reach(Errno(libc::ESTALE)));
         }
+        self.set_placed(node);
         if self.tree.has(node, Flags::UNLISTED) {
             self.push_window(node, tag);
             return Ok(());
@@ -452,7 +453,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Are new directories followed?
-    fn follows(&self, number: u32) -> bool {
+    pub(super) fn follows(&self, number: u32) -> bool {
         self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD))
     }
 
@@ -549,6 +550,9 @@ impl<W: World> Engine<W> {
             }
         } else if gone && self.tree.node(node).parent != NONE {
             // The entry itself is gone, or no directory any more: the queue will tell.
+            return;
+        }
+        if gone && self.compare_above(node, task.tag) {
             return;
         }
         self.uncover(number, node, errno, step);

@@ -135,6 +135,7 @@ pub struct Tree {
     names: Names,
     free: NodeId,
     live: usize,
+    dirs: usize,
     added: u64,
     // Filled on demand, when something is searched for.
     index: RefCell<Index>,
@@ -150,6 +151,7 @@ impl Default for Tree {
             names: Names::default(),
             free: NONE,
             live: 0,
+            dirs: 0,
             added: 0,
             index: RefCell::default(),
             seed,
@@ -220,9 +222,9 @@ impl Tree {
         self.nodes[id as usize].flags.contains(flags)
     }
 
-    /// Number of nodes in use.
-    pub fn len(&self) -> usize {
-        self.live
+    /// Those of them that are directories.
+    pub fn dirs(&self) -> usize {
+        self.dirs
     }
 
     /// Bytes of memory held.
@@ -275,6 +277,7 @@ impl Tree {
 
     fn fresh(&mut self, node: Node) -> NodeId {
         self.live += 1;
+        self.dirs += usize::from(node.flags.contains(Flags::DIR));
         if self.free == NONE {
             // 2^32 - 1 nodes of 28 bytes are 120 GB: memory ends first.
             let id = NodeId::try_from(self.nodes.len()).unwrap_or(NONE);
@@ -383,6 +386,7 @@ impl Tree {
             self.names.remove(place, len);
         }
         self.live -= 1;
+        self.dirs -= usize::from(self.has(id, Flags::DIR));
         let listed = self.flags(id) & Flags::LISTED;
         if listed.is_empty() {
             self.recycle(id);
@@ -564,7 +568,7 @@ mod tests {
         for i in 0..2000 {
             assert_eq!(tree.child(root, &name(i)), ids[i as usize]);
         }
-        assert_eq!(tree.len(), 1 + ids.iter().flatten().count());
+        assert_eq!(tree.dirs(), 1 + ids.iter().flatten().count());
         // A directory that has moved keeps what is in it, and an empty one forgets the index.
         let other = tree.add(root, b"other", Flags::DIR);
         let below = ids[1].unwrap();

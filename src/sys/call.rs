@@ -16,6 +16,7 @@ pub enum Call {
     Memfd,
     Fchmod,
     Futimens,
+    Ftruncate,
     Open,
     Openat2,
     Getdents,

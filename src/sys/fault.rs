@@ -17,6 +17,7 @@ const NAMES: [&std::ffi::CStr; CALLS] = [
     c"memfd_create",
     c"fchmod",
     c"futimens",
+    c"ftruncate",
     c"openat",
     c"openat2",
     c"getdents64",

@@ -19,11 +19,16 @@ void overflow_event(struct watch *watch, const inotify_watcher_event *e)
 
     if (begins && ends)
         fail("rescan", "watch %s: a rescan begins and ends in one event", watch->label);
-    if ((begins || ends) && !watch->overflowed)
+    if (begins && !(e->mask & IN_Q_OVERFLOW))
         fail("rescan", "watch %s: a rescan, but no overflow was told", watch->label);
-    if ((e->mask & IN_Q_OVERFLOW) && !begins && !ends) {
+    if (e->mask & IN_Q_OVERFLOW) {
         watch->overflows++;
-        watch->overflowed = watch->unrepaired = true;
+        watch->overflowed = true;
+        /* Of one directory nothing is remembered that could be compared. */
+        watch->unrepaired = watch->kind != SECOND_FLAT || opt.track_entries;
+        if (begins != watch->unrepaired)
+            fail("rescan", "watch %s: an overflow %s a rescan", watch->label,
+                 begins ? "with" : "without");
         if (!opt.allow_overflow)
             fail(CLASS_OVERFLOW, "the queue overflowed");
     }
