@@ -87,6 +87,20 @@ impl<W: World> Engine<W> {
         self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
     }
 
+    /// What is above was claimed before, so the queue has caught up with that as well. Its own
+    /// window can be a later one, because it was long in the listing or has been listed again; but
+    /// what has been told of it now must not go without a word.
+    fn caught_up_above(&self, node: NodeId) -> Vec<NodeId> {
+        let mut above = Vec::new();
+        let mut at = self.tree.node(node).parent;
+        while at != NONE && self.tree.has(at, Flags::DORMANT) && !self.tree.has(at, Flags::UNLISTED)
+        {
+            above.push(at);
+            at = self.tree.node(at).parent;
+        }
+        above
+    }
+
     /// The window of this node can close without a word.
     fn nothing_to_tell(&self, node: NodeId) -> bool {
         let busy = Flags::NOTING
@@ -145,9 +159,13 @@ impl<W: World> Engine<W> {
             return;
         }
         let was = self.tree.flags(node);
+        let above = self.caught_up_above(node);
         self.settle_claim(node);
         if was.contains(Flags::PENDING) {
             self.announce(batch, node);
+        }
+        for at in above {
+            self.settle_claim(at);
         }
         if was.contains(Flags::UNLISTED) {
             // Another place of the same directory, in the same watch: it was not listed before
