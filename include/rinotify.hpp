@@ -107,6 +107,9 @@ public:
     std::uint32_t cookie() const noexcept { return raw_.cookie; }
     /* RINOTIFY_EVENT_* bits. */
     std::uint32_t flags() const noexcept { return raw_.flags; }
+    /* A RINOTIFY_COVERAGE_* value if the event tells that the coverage of the watch has changed,
+     * else 0. */
+    std::uint32_t coverage() const noexcept { return raw_.coverage; }
     bool is_synthetic() const noexcept { return (raw_.flags & RINOTIFY_EVENT_SYNTHETIC) != 0; }
     /* Something failed after the watch was made: why. No error: an ordinary event. */
     std::error_code error() const noexcept { return {raw_.error, std::generic_category()}; }
@@ -176,6 +179,20 @@ struct watchpoint {
     int wd;
     std::uint32_t mask;
     std::string path;
+};
+
+/* What a watch sees of its tree. */
+struct status {
+    std::uint32_t coverage; /* a RINOTIFY_COVERAGE_* value */
+    std::uint64_t uncovered; /* directories that are not covered */
+};
+
+/* A directory that is not covered: why, and which step failed. */
+struct uncovered {
+    std::int64_t watch;
+    std::string path;
+    std::error_code error;
+    std::string step;
 };
 
 /* The words of a mask's bits: "create|is_dir". */
@@ -306,6 +323,28 @@ public:
             std::rethrow_exception(all.thrown);
         return std::move(all.points);
     }
+    /* What a watch sees of its tree, all of it or not; none: there is no such watch. */
+    std::optional<rinotify::status> status(std::int64_t watch) const
+    {
+        inotify_watcher_status status{};
+
+        status.size = sizeof status;
+        if (!found(inotify_watcher_get_status(handle_, watch, &status)))
+            return std::nullopt;
+        return rinotify::status{status.coverage, status.uncovered};
+    }
+    /* The directories that are not covered, of one watch or of all (0). */
+    std::vector<rinotify::uncovered> uncovered(std::int64_t watch = 0) const
+    {
+        gaps all;
+
+        checked(inotify_watcher_for_each_uncovered(handle_, watch, collect_gap, &all));
+        if (all.thrown)
+            std::rethrow_exception(all.thrown);
+        return std::move(all.list);
+    }
+    /* Tries them all again, with the next do_read(). */
+    void retry() { checked(inotify_watcher_retry(handle_)); }
 
     /* For the C functions; still owned by this object. */
     inotify_watcher *handle() const noexcept { return handle_; }
@@ -386,6 +425,10 @@ private:
         std::vector<watchpoint> points;
         std::exception_ptr thrown;
     };
+    struct gaps {
+        std::vector<rinotify::uncovered> list;
+        std::exception_ptr thrown;
+    };
 
     static void deliver(inotify_watcher *, const inotify_watcher_event *raw,
                         void *user_data) noexcept
@@ -435,6 +478,19 @@ private:
         try {
             all.points.push_back({point->watch, point->wd, point->mask,
                                   std::string(point->path, point->path_len)});
+            return 0;
+        } catch (...) {
+            all.thrown = std::current_exception();
+            return 1;
+        }
+    }
+    static int collect_gap(const inotify_watcher_uncovered *gap, void *user_data) noexcept
+    {
+        auto &all = *static_cast<gaps *>(user_data);
+
+        try {
+            all.list.push_back({gap->watch, std::string(gap->path, gap->path_len),
+                                {gap->error, std::generic_category()}, gap->step});
             return 0;
         } catch (...) {
             all.thrown = std::current_exception();

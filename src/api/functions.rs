@@ -303,7 +303,7 @@ pub unsafe extern "C" fn inotify_watcher_get_status(
 }
 
 /// Shows every directory that is not covered to `visitor`: of one watch, or of all if `watch` is 0,
-/// as they stood at the call, by id and path. It takes a copy first.
+/// as they stood at the call, in no particular order. It takes a copy first.
 ///
 /// A directory that could not be watched or listed is shown by itself. Of those that a limit left out
 /// 65536 are remembered one by one in a watcher; beyond that their parents are shown, which are

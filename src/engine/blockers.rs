@@ -177,8 +177,6 @@ impl<W: World> Engine<W> {
             again.push(node);
         }
         again.extend(self.gaps.far.iter().copied().filter(|&gap| self.is_below(gap, node)));
-        again.sort_unstable();
-        again.dedup();
         for &gap in &again {
             self.unblock(gap);
         }

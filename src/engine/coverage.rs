@@ -416,7 +416,6 @@ impl<W: World> Engine<W> {
                 all.push((watch.id, path, errno, step));
             }
         }
-        all.sort_unstable_by(|a: &Uncovered, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         Some(all)
     }
 }

@@ -26,12 +26,13 @@ impl<W: World> Engine<W> {
         self.push_task_tagged(node, tag);
     }
 
-    /// The oldest first.
+    /// The same for many of them, in the order of their nodes.
     pub(super) fn try_all_again(&mut self, mut nodes: Vec<NodeId>) {
         if nodes.is_empty() {
             return;
         }
-        nodes.sort_unstable_by_key(|node| self.gaps.at.get(node).map(|gap| gap.serial));
+        nodes.sort_unstable();
+        nodes.dedup();
         // A tag of its own, to know when all that comes of it is told.
         self.tag += 1;
         let tag = self.tag;

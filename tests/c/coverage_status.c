@@ -31,13 +31,19 @@ static int stop(const inotify_watcher_uncovered *uncovered, void *user_data)
     return 42;
 }
 
-/* The list of one watch, or of all, in order of the ids and paths. */
+static int by_text(const void *one, const void *other)
+{
+    return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
+/* The list of one watch, or of all. */
 static void expect_list(const inotify_watcher *watcher, int64_t id, const char *const *lines)
 {
     struct list list = {.count = 0};
     size_t count = 0;
 
     CHECK_EQ(inotify_watcher_for_each_uncovered(watcher, id, see, &list), 0);
+    qsort(list.lines, list.count, sizeof list.lines[0], by_text);
     while (lines[count] != NULL) {
         CHECK(count < list.count);
         CHECK_STR(list.lines[count], lines[count]);

@@ -88,6 +88,9 @@ void events()
     CHECK_EQ(watcher.stats().watches, 1);
     CHECK_EQ(watcher.stats().watchpoints, 3);
     CHECK_EQ(watcher.watchpoints().size(), 3);
+    CHECK(watcher.uncovered().empty());
+    CHECK(!watcher.status(123456).has_value());
+    watcher.retry();
     for (const rinotify::watchpoint &point : watcher.watchpoints()) {
         CHECK_EQ(point.watch, id);
         CHECK_EQ(point.path.compare(0, 1, "t"), 0);

@@ -1,0 +1,107 @@
+/* No descriptor left: a call says so, with the limit; later it is one error event, the rest goes on,
+ * and what was left out is covered when the watcher is told to try again.
+ *
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ */
+#include "reader.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+static struct rlimit usual;
+
+/* As many descriptors as are open now, and `more`. */
+static void allow(unsigned more)
+{
+    struct rlimit low = usual;
+    int next = open("/", O_PATH | O_CLOEXEC);
+
+    CHECK(next >= 0);
+    close(next);
+    low.rlim_cur = (rlim_t)next + more;
+    CHECK_SYS(setrlimit(RLIMIT_NOFILE, &low));
+}
+
+static void allow_all(void)
+{
+    CHECK_SYS(setrlimit(RLIMIT_NOFILE, &usual));
+}
+
+int main(void)
+{
+    inotify_watcher *watcher;
+    struct recorder recorder = {0}, failed = {0};
+    int64_t id;
+
+    check_begin(60);
+    check_case("files");
+    CHECK_SYS(getrlimit(RLIMIT_NOFILE, &usual));
+    make_dirs("t/a/b");
+    make_dirs("u/v/w");
+    watcher = create();
+    id = watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE | RINOTIFY_WATCH_EMIT_EXISTING, &recorder);
+    EXPECT(watcher, &recorder, "create|is_dir t/a [synthetic]", "create|is_dir t/a/b [synthetic]");
+
+    for (unsigned more = 0; more < 2; more++) {
+        inotify_watcher_error error;
+
+        allow(more);
+        CHECK_EQ(inotify_watcher_watch(watcher, "u", IN_CREATE,
+                                       TREE | RINOTIFY_WATCH_EMIT_EXISTING, record, &failed),
+                 -EMFILE);
+        allow_all();
+        error = last_error(watcher);
+        CHECK_EQ(error.error, EMFILE);
+        CHECK_STR(error.step, "open");
+        CHECK_EQ(error.path[0], 'u');
+        CHECK(error.limit >= 3);
+        CHECK(strstr(error.message, "RLIMIT_NOFILE") != NULL);
+        CHECK_EQ(failed.count, 0);
+        CHECK_TABLES(watcher);
+    }
+
+    make_dirs("new/deep");
+    make_file("new/f");
+    make_dirs("other/deep");
+    make_file("other/f");
+    allow(0);
+    move("new", "t/new");
+    move("other", "t/other");
+    CHECK_OK(inotify_watcher_sync(watcher));
+    allow_all();
+    /* One error for both. */
+    EXPECT(watcher, &recorder, "moved_to|is_dir t/new", "moved_to|is_dir t/other",
+           "is_dir t/new [error EMFILE]", "t [partial]");
+    CHECK_EQ(coverage_of(watcher, id, NULL), RINOTIFY_COVERAGE_PARTIAL);
+    make_file("t/a/b/f");
+    EXPECT(watcher, &recorder, "create t/a/b/f");
+    CHECK_TABLES(watcher);
+    CHECK_OK(inotify_watcher_retry(watcher));
+    EXPECT_SET(watcher, &recorder, "create t/new/f [synthetic]",
+               "create|is_dir t/new/deep [synthetic]", "create t/other/f [synthetic]",
+               "create|is_dir t/other/deep [synthetic]", "t [complete]");
+    make_file("t/new/deep/f");
+    EXPECT(watcher, &recorder, "create t/new/deep/f");
+    CHECK_TABLES(watcher);
+
+    /* With a few, the library makes do with fewer of its own. */
+    make_dirs("t/a/1/2/3/4/5/6/7/8");
+    EXPECT(watcher, &recorder, "create|is_dir t/a/1", "create|is_dir t/a/1/2 [synthetic]",
+           "create|is_dir t/a/1/2/3 [synthetic]", "create|is_dir t/a/1/2/3/4 [synthetic]",
+           "create|is_dir t/a/1/2/3/4/5 [synthetic]", "create|is_dir t/a/1/2/3/4/5/6 [synthetic]",
+           "create|is_dir t/a/1/2/3/4/5/6/7 [synthetic]",
+           "create|is_dir t/a/1/2/3/4/5/6/7/8 [synthetic]");
+    make_dirs("wide/1/2/3/4/5/6/7/8");
+    for (int i = 0; i < 50; i++)
+        make_dirs(format("wide/d%d/e", i));
+    allow(4);
+    move("wide", "t/wide");
+    CHECK_OK(inotify_watcher_sync(watcher));
+    allow_all();
+    CHECK_EQ(coverage_of(watcher, id, NULL), RINOTIFY_COVERAGE_COMPLETE);
+    CHECK_EQ(recorder.count, 1 + 8 + 100);
+    recorder_clear(&recorder);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+    return 0;
+}
