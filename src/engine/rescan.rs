@@ -152,7 +152,9 @@ impl<W: World> Engine<W> {
             let parent = self.tree.node(node).parent;
             let told = self.live(number, parent) && !self.tree.has(node, Flags::PENDING);
             if self.certain(node) && told {
+                let name = Name::new(self.tree.name(node));
                 self.tell_gone(batch, node);
+                self.leave_tomb(parent, name.get());
             } else {
                 self.wds.remove(&mut self.tree, node);
                 self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
@@ -234,10 +236,10 @@ impl<W: World> Engine<W> {
                 }
                 let child = *at;
                 *at = self.tree.next(child);
-                if self.tree.has(child, Flags::PENDING) {
-                    // Not told yet: if it is there it is found again.
+                if self.tree.flags(child).intersects(Flags::PENDING | Flags::TOMB) {
+                    // Not told yet, or gone before: if it is there it is found again.
                     self.drop_child(child);
-                } else if !self.tree.has(child, Flags::TOMB) {
+                } else {
                     self.tree.set(child, Flags::DOUBT);
                 }
             }
@@ -401,7 +403,14 @@ impl<W: World> Engine<W> {
             // Something else has had the name in between.
             self.tell_gone(batch, child);
         }
-        child.is_some_and(|child| told != Some(child)) || !self.all_known(number, dir, is_dir)
+        let plain = child.is_some_and(|child| told != Some(child));
+        if plain || !self.all_known(number, dir, is_dir) {
+            return true;
+        }
+        if raw.mask & (IN_DELETE | IN_MOVED_FROM) != 0 {
+            self.leave_tomb(dir, name);
+        }
+        false
     }
 
     /// Every entry of this kind has a node, so one without a node is one that was not told.

@@ -49,7 +49,7 @@ bool overflow_excuses(struct watch *watch, bool file)
         shared->totals.odd_lost++;
         return true;
     }
-    return file && watch->overflowed && !opt.track_entries;
+    return watch->overflowed && !opt.track_entries && (file || watch->kind == SECOND_FLAT);
 }
 
 /* All is quiet: every overflow was told, and everything that could be repaired is. */

@@ -187,6 +187,8 @@ void compare_tree(struct watch *watch, const char *real_root)
     char *name = watch->tree->name;
 
     shared->totals.checks++;
+    if (watch->kind == SECOND_FLAT && watch->overflowed && !opt.track_entries)
+        return;
     watch->tree->name = must_print("%s", real_root);
     compare_visit(AT_FDCWD, real_root, real_root, true, &compare);
     free(watch->tree->name);
