@@ -112,7 +112,11 @@ impl Batch {
     pub fn push_entry(&mut self, head: Head, field: &[u8], len: usize) {
         let (name, len) = (self.arena.len(), len.min(NAME_MAX));
         match field.first_chunk::<PIECE>() {
-            Some(piece) if len < PIECE && piece[len] == 0 => self.arena.extend_from_slice(piece),
+            Some(piece) if len < PIECE => {
+                self.arena.extend_from_slice(piece);
+                // A name that does not come from the kernel has anything behind it.
+                self.arena[name + len] = 0;
+            }
             _ => self.put_name(&field[..len]),
         }
         self.push(head, (self.dir, self.dir_len), name, len);

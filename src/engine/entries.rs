@@ -202,9 +202,12 @@ impl<W: World> Engine<W> {
     pub(super) fn drop_child(&mut self, child: NodeId) {
         self.unsettle(child);
         self.tree.detach(child);
-        if self.tree.has(child, Flags::DIR) {
-            self.forget_near();
+        if !self.tree.has(child, Flags::DIR) && self.tree.node(child).wd == 0 {
+            // No list has it but those of the tree.
+            self.tree.free(child);
+            return;
         }
+        self.forget_near();
         if self.tree.node(child).first == NONE {
             self.free_node(child);
         } else {

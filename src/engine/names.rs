@@ -51,6 +51,15 @@ impl Names {
         &self.bytes[start..start + usize::from(len)]
     }
 
+    /// The same with more behind it, if there is, so that it can be copied in pieces.
+    #[inline]
+    pub fn field(&self, place: u32, len: u8) -> &[u8] {
+        const PIECE: usize = 16;
+        let start = place as usize * UNIT;
+        let end = start + usize::from(len).max(PIECE);
+        &self.bytes[start..end.min(self.bytes.len())]
+    }
+
     /// Appends the name at a place.
     #[inline]
     pub fn append(&self, place: u32, len: u8, out: &mut Vec<u8>) {

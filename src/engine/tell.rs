@@ -1,7 +1,6 @@
 //! What is told: the path of the moment, the caller's mask, entries whose telling was due.
 
 use super::mask::SYNTHETIC;
-use super::names::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
@@ -119,26 +118,9 @@ impl<W: World> Engine<W> {
         flags: u32,
         old: &[u8],
     ) {
-        if !self.approach(node) {
-            return;
-        }
-        let Some(Some(watch)) = self.watches.get(self.near.watch as usize) else {
+        let Some(head) = self.head(node, name.is_some(), mask, cookie, flags) else {
             return;
         };
-        let existing = flags & SYNTHETIC != 0
-            && watch.flags.contains(WatchFlags::EMIT_EXISTING)
-            && mask & IN_CREATE != 0;
-        let forced = name.is_none() && mask & (IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT) != 0;
-        if watch.building || watch.ended {
-            return;
-        }
-        if mask & watch.mask & super::EVENTS == 0 && !existing && !forced {
-            return;
-        }
-        if flags & SYNTHETIC != 0 {
-            self.counters.synthetic += 1;
-        }
-        let head = Head { watch: watch.id, mask, cookie, flags };
         let near = &self.near;
         if let Some(name) = name {
             batch.set_dir(near.edition, &near.path);
@@ -150,7 +132,42 @@ impl<W: World> Engine<W> {
         if !old.is_empty() {
             batch.add_extra(0, old);
         }
-        if watch.mask & IN_ONESHOT != 0 && mask & IN_IGNORED == 0 {
+        self.told(batch, mask);
+    }
+
+    /// The event of a directory, or of a name in it, if it is to be told; the directory is near then.
+    fn head(
+        &mut self,
+        node: NodeId,
+        named: bool,
+        mask: u32,
+        cookie: u32,
+        flags: u32,
+    ) -> Option<Head> {
+        if !self.approach(node) {
+            return None;
+        }
+        let watch = self.watches.get(self.near.watch as usize)?.as_ref()?;
+        let existing = flags & SYNTHETIC != 0
+            && watch.flags.contains(WatchFlags::EMIT_EXISTING)
+            && mask & IN_CREATE != 0;
+        let forced = !named && mask & (IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT) != 0;
+        if watch.building || watch.ended {
+            return None;
+        }
+        if mask & watch.mask & super::EVENTS == 0 && !existing && !forced {
+            return None;
+        }
+        if flags & SYNTHETIC != 0 {
+            self.counters.synthetic += 1;
+        }
+        Some(Head { watch: watch.id, mask, cookie, flags })
+    }
+
+    /// An event of what is near was told: a one-shot watch ends with it.
+    fn told(&mut self, batch: &mut Batch, mask: u32) {
+        let watch = self.watch(self.near.watch);
+        if watch.is_some_and(|watch| watch.mask & IN_ONESHOT != 0) && mask & IN_IGNORED == 0 {
             self.fired(batch, self.near.watch);
         }
     }
@@ -218,8 +235,12 @@ impl<W: World> Engine<W> {
             // It was told when it came, and only left out.
             return;
         }
-        let name = Name::new(self.tree.name(node));
-        let is_dir = if self.tree.has(node, Flags::DIR) { IN_ISDIR } else { 0 };
-        self.tell(batch, parent, Some(name.get()), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
+        let mask = IN_CREATE | if self.tree.has(node, Flags::DIR) { IN_ISDIR } else { 0 };
+        if let Some(head) = self.head(parent, true, mask, 0, SYNTHETIC) {
+            batch.set_dir(self.near.edition, &self.near.path);
+            let (field, len) = self.tree.name_field(node);
+            batch.push_entry(head, field, len);
+            self.told(batch, mask);
+        }
     }
 }

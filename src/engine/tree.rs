@@ -496,6 +496,14 @@ impl Tree {
         }
     }
 
+    /// Its name with more behind it, if there is, so that it can be copied in pieces; and the
+    /// length of the name. Not for roots.
+    #[inline]
+    pub fn name_field(&self, id: NodeId) -> (&[u8], usize) {
+        let node = self.node(id);
+        (self.names.field(node.place(), node.name_len), usize::from(node.name_len))
+    }
+
     /// Appends the name of a node that is no root.
     #[inline]
     pub fn append_name(&self, id: NodeId, out: &mut Vec<u8>) {
