@@ -202,8 +202,9 @@ impl<W: World> Engine<W> {
     pub(super) fn drop_child(&mut self, child: NodeId) {
         self.unsettle(child);
         self.tree.detach(child);
-        if !self.tree.has(child, Flags::DIR) && self.tree.node(child).wd == 0 {
-            // No list has it but those of the tree.
+        let watched = self.tree.node(child).wd != 0;
+        if !watched && !self.tree.flags(child).intersects(Flags::DIR | Flags::UNCOVERED) {
+            // Not watched, nothing below it: no list has it but those of the tree.
             self.tree.free(child);
             return;
         }

@@ -95,6 +95,8 @@ pub struct Engine<W: World> {
     watches: Vec<Option<Watch>>,
     by_id: HashMap<i64, u32>,
 
+    // Texts of renames that are over, to be used again.
+    spare: Vec<Vec<u8>>,
     // Renames: first halves of entries that are not watched, and second halves told ahead.
     held: Vec<Held>,
     done: Vec<(u32, u32, u32)>,
@@ -212,6 +214,7 @@ impl<W: World> Engine<W> {
             wds: Wds::default(),
             watches: Vec::new(),
             by_id: HashMap::new(),
+            spare: Vec::new(),
             held: Vec::new(),
             done: Vec::new(),
             exchanges: Vec::new(),

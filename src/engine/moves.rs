@@ -10,6 +10,8 @@ use libc::{IN_ISDIR, IN_MOVED_FROM, IN_MOVED_TO};
 
 /// Most first halves kept for entries whose second half may never come.
 const HELD: usize = 1024;
+/// Most texts that are kept to be used again.
+const SPARE: usize = 64;
 
 /// The first half of a rename: what was taken away, and is to be put somewhere.
 pub(super) struct Held {
@@ -41,7 +43,7 @@ impl<W: World> Engine<W> {
             cookie,
             from,
             from_wd: self.tree.node(from).wd,
-            name: name.to_vec(),
+            name: self.text(name),
             node: NONE,
             old: Vec::new(),
         };
@@ -51,6 +53,7 @@ impl<W: World> Engine<W> {
             self.vouch_gone(batch, from, child, name, mask);
             self.tell(batch, from, Some(name), mask, cookie, 0, &[]);
             if self.approach(from) {
+                held.old = self.text(&[]);
                 held.old.extend_from_slice(&self.near.path);
                 held.old.extend_from_slice(name);
             }
@@ -77,12 +80,15 @@ impl<W: World> Engine<W> {
     /// in the buffer behind its MOVED_FROM.
     pub(super) fn place(&mut self, batch: &mut Batch, after: usize, mut held: Held) {
         if held.node == NONE {
-            if !held.old.is_empty() {
-                if self.held.len() >= HELD {
-                    self.held.remove(0);
-                }
-                self.held.push(held);
+            if held.old.is_empty() {
+                self.let_go(held);
+                return;
             }
+            if self.held.len() >= HELD {
+                let oldest = self.held.remove(0);
+                self.let_go(oldest);
+            }
+            self.held.push(held);
             return;
         }
         // An ignored directory has no wd; its destination counts all the same.
@@ -167,7 +173,13 @@ impl<W: World> Engine<W> {
         held: Option<Held>,
     ) {
         let live = self.live(number, to);
-        let (mut node, old) = held.map_or((NONE, Vec::new()), |held| (held.node, held.old));
+        let (mut node, old) = match held {
+            Some(Held { node, name, old, .. }) => {
+                self.keep_text(name);
+                (node, old)
+            }
+            None => (NONE, Vec::new()),
+        };
         if node != NONE && !live {
             self.doomed.push(node);
             node = NONE;
@@ -184,6 +196,26 @@ impl<W: World> Engine<W> {
         if live {
             self.tell(batch, to, Some(name), raw.mask, raw.cookie, 0, &old);
         }
+        self.keep_text(old);
+    }
+
+    /// A copy of a name or a path, in memory that was used before.
+    fn text(&mut self, of: &[u8]) -> Vec<u8> {
+        let mut text = self.spare.pop().unwrap_or_default();
+        text.extend_from_slice(of);
+        text
+    }
+
+    fn keep_text(&mut self, mut text: Vec<u8>) {
+        if self.spare.len() < SPARE && text.capacity() != 0 {
+            text.clear();
+            self.spare.push(text);
+        }
+    }
+
+    fn let_go(&mut self, held: Held) {
+        self.keep_text(held.name);
+        self.keep_text(held.old);
     }
 
     /// Puts a subtree back into the tree. If its window was still open it is listed again: the
@@ -216,8 +248,10 @@ impl<W: World> Engine<W> {
     /// been queued, or never will be, for the kernel holds the directory's lock between the two
     /// (fs/namei.c, vfs_rename).
     pub(super) fn expire(&mut self, node: NodeId, cookie: u32) {
-        if !self.held.is_empty() {
-            self.held.retain(|held| held.from != node || held.cookie == cookie);
+        let over = |held: &Held| held.from == node && held.cookie != cookie;
+        while let Some(at) = self.held.iter().position(over) {
+            let held = self.held.remove(at);
+            self.let_go(held);
         }
     }
 
