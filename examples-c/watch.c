@@ -91,6 +91,8 @@ static void print_event(const inotify_watcher_event *event)
     }
     inotify_watcher_mask_names(event->mask, words, sizeof words);
     fputs(words, stdout);
+    if ((event->flags & RINOTIFY_EVENT_ROOT) != 0)
+        fputs("|root", stdout);
     if ((event->flags & RINOTIFY_EVENT_SYNTHETIC) != 0)
         fputs("|synthetic", stdout);
     if ((event->flags & RINOTIFY_EVENT_RESCAN_BEGIN) != 0)

@@ -74,6 +74,17 @@
 #define RINOTIFY_WATCH_TRACK_ENTRIES 0x0008
 
 /**
+ * The watch is about the name: it need not lead to anything yet, and whatever it leads to from now
+ * on is watched, however often that is replaced. Every directory on the way, and on the way of each
+ * symbolic link in it, is watched by the library for itself. Neither IN_DELETE_SELF, IN_MOVE_SELF
+ * nor IN_IGNORED is told when the root goes; RINOTIFY_EVENT_ROOT says what is. With
+ * RINOTIFY_WATCH_AUTO_ADD the content of a directory that comes is told as synthetic IN_CREATE. What
+ * is mounted over a directory on the way is found when something else happens there, or by the same
+ * call again; the kernel does not tell it (inotify(7)). Since 0.1.
+ */
+#define RINOTIFY_WATCH_FOLLOW_NAME 0x0020
+
+/**
  * The library made the event because the kernel could not: the entry was there before its
  * directory was watched, or a rescan found the difference. Since 0.1.
  */
@@ -121,6 +132,16 @@
 
 /** Coverage: events were lost by an overflow, and the tree is being scanned again. Since 0.1. */
 #define RINOTIFY_COVERAGE_OUT_OF_STEP 3
+
+/**
+ * In a watch with RINOTIFY_WATCH_FOLLOW_NAME: the name itself has changed, `name` is NULL, and no
+ * mask hides it. IN_DELETE or IN_MOVED_FROM: nothing is there now; everything below is gone.
+ * IN_CREATE: it was made just now, and for a file IN_CLOSE_WRITE follows, if the mask has it.
+ * IN_MOVED_TO: it has come as a whole, in place of what was there, and can be read. With
+ * RINOTIFY_EVENT_SYNTHETIC and no cookie, if it was something else on the way that changed. No event
+ * of what was there before comes later. Since 0.1.
+ */
+#define RINOTIFY_EVENT_ROOT 0x0020
 
 /**
  * Creation flag: the deletion of a watched root is the end of the watcher. What was read of the
@@ -334,7 +355,10 @@ typedef struct inotify_watcher_event {
      * carries `flags`.
      */
     uint32_t mask;
-    /** The kernel's rename cookie: the same in an IN_MOVED_FROM and its IN_MOVED_TO, else 0. */
+    /**
+     * The kernel's rename cookie: the same in an IN_MOVED_FROM and its IN_MOVED_TO. 0 in other events,
+     * and in those that the library made.
+     */
     uint32_t cookie;
     /** RINOTIFY_EVENT_* bits. */
     uint32_t flags;
@@ -508,7 +532,10 @@ typedef struct inotify_watcher_stats {
      * Kernel watches (wds) in use for them, as /proc/self/fdinfo counts, less the library's own.
      */
     uint64_t watchpoints;
-    /** Kernel watches that the library needs for itself (its barrier). */
+    /**
+     * Kernel watches that the library needs for itself: its barrier, and the directories on the way
+     * to names that are followed, unless a caller's watch has them, too.
+     */
     uint64_t internal_watchpoints;
     /**
      * Directories known below all roots, each watch counted for itself, with those not watched.
@@ -919,6 +946,11 @@ int inotify_watcher_do_read(inotify_watcher *watcher);
  * they mean there, for this watch alone. `flags` has RINOTIFY_WATCH_* bits. `callback` must not be
  * NULL; it is never called from inside this function, nor if it fails. The end of the root
  * (IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) is delivered whatever the mask.
+ *
+ * With RINOTIFY_WATCH_FOLLOW_NAME the path need not lead to anything: a missing component, or a file
+ * where the way needs a directory, is no error then. What else keeps it from being followed is one
+ * (-EACCES, -ELOOP, -ENAMETOOLONG; -ENOTDIR if the root is a file and must not be), here or, later, as
+ * an event whose `path` is the component. A relative path is followed by its absolute path.
  *
  * Watching the same path again with the same callback and user data changes mask and flags of that
  * watch and returns its id. Other calls make watches of their own, however they overlap.

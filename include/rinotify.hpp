@@ -111,6 +111,8 @@ public:
      * else 0. */
     std::uint32_t coverage() const noexcept { return raw_.coverage; }
     bool is_synthetic() const noexcept { return (raw_.flags & RINOTIFY_EVENT_SYNTHETIC) != 0; }
+    /* In a watch that follows its name: what stands under the name has come or gone. */
+    bool is_root() const noexcept { return (raw_.flags & RINOTIFY_EVENT_ROOT) != 0; }
     /* Something failed after the watch was made: why. No error: an ordinary event. */
     std::error_code error() const noexcept { return {raw_.error, std::generic_category()}; }
     /* Bytes, no encoding assumed; NUL-terminated as well. */

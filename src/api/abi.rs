@@ -46,6 +46,14 @@ pub const RINOTIFY_WATCH_ONE_FILE_SYSTEM: u32 = 0x10;
 /// when the watch is made, and one for an entry that has changed, when nothing else is to be done.
 /// Since 0.1.
 pub const RINOTIFY_WATCH_TRACK_ENTRIES: u32 = 0x8;
+/// The watch is about the name: it need not lead to anything yet, and whatever it leads to from now
+/// on is watched, however often that is replaced. Every directory on the way, and on the way of each
+/// symbolic link in it, is watched by the library for itself. Neither IN_DELETE_SELF, IN_MOVE_SELF
+/// nor IN_IGNORED is told when the root goes; RINOTIFY_EVENT_ROOT says what is. With
+/// RINOTIFY_WATCH_AUTO_ADD the content of a directory that comes is told as synthetic IN_CREATE. What
+/// is mounted over a directory on the way is found when something else happens there, or by the same
+/// call again; the kernel does not tell it (inotify(7)). Since 0.1.
+pub const RINOTIFY_WATCH_FOLLOW_NAME: u32 = 0x20;
 
 /// The library made the event because the kernel could not: the entry was there before its
 /// directory was watched, or a rescan found the difference. Since 0.1.
@@ -79,6 +87,14 @@ pub const RINOTIFY_COVERAGE_PARTIAL: u32 = 2;
 /// Coverage: events were lost by an overflow, and the tree is being scanned again. Since 0.1.
 pub const RINOTIFY_COVERAGE_OUT_OF_STEP: u32 = 3;
 
+/// In a watch with RINOTIFY_WATCH_FOLLOW_NAME: the name itself has changed, `name` is NULL, and no
+/// mask hides it. IN_DELETE or IN_MOVED_FROM: nothing is there now; everything below is gone.
+/// IN_CREATE: it was made just now, and for a file IN_CLOSE_WRITE follows, if the mask has it.
+/// IN_MOVED_TO: it has come as a whole, in place of what was there, and can be read. With
+/// RINOTIFY_EVENT_SYNTHETIC and no cookie, if it was something else on the way that changed. No event
+/// of what was there before comes later. Since 0.1.
+pub const RINOTIFY_EVENT_ROOT: u32 = 0x20;
+
 /// Creation flag: the deletion of a watched root is the end of the watcher. What was read of the
 /// queue with its last event (IN_DELETE_SELF, then IN_IGNORED) is delivered, then the connection is
 /// lost with the reason 0. Since 0.1.
@@ -102,7 +118,8 @@ pub struct inotify_watcher_event {
     /// The kernel's event bits (IN_CREATE, IN_ISDIR, ...), see inotify(7). 0 in an event that only
     /// carries `flags`.
     pub mask: u32,
-    /// The kernel's rename cookie: the same in an IN_MOVED_FROM and its IN_MOVED_TO, else 0.
+    /// The kernel's rename cookie: the same in an IN_MOVED_FROM and its IN_MOVED_TO. 0 in other events,
+    /// and in those that the library made.
     pub cookie: u32,
     /// RINOTIFY_EVENT_* bits.
     pub flags: u32,
@@ -300,7 +317,8 @@ pub struct inotify_watcher_stats {
     pub watches: u64,
     /// Kernel watches (wds) in use for them, as /proc/self/fdinfo counts, less the library's own.
     pub watchpoints: u64,
-    /// Kernel watches that the library needs for itself (its barrier).
+    /// Kernel watches that the library needs for itself: its barrier, and the directories on the way
+    /// to names that are followed, unless a caller's watch has them, too.
     pub internal_watchpoints: u64,
     /// Directories known below all roots, each watch counted for itself, with those not watched.
     pub directories: u64,

@@ -85,6 +85,11 @@ pub unsafe extern "C" fn inotify_watcher_do_read(watcher: *mut inotify_watcher) 
 /// NULL; it is never called from inside this function, nor if it fails. The end of the root
 /// (IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) is delivered whatever the mask.
 ///
+/// With RINOTIFY_WATCH_FOLLOW_NAME the path need not lead to anything: a missing component, or a file
+/// where the way needs a directory, is no error then. What else keeps it from being followed is one
+/// (-EACCES, -ELOOP, -ENAMETOOLONG; -ENOTDIR if the root is a file and must not be), here or, later, as
+/// an event whose `path` is the component. A relative path is followed by its absolute path.
+///
 /// Watching the same path again with the same callback and user data changes mask and flags of that
 /// watch and returns its id. Other calls make watches of their own, however they overlap.
 ///

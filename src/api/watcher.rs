@@ -393,12 +393,12 @@ impl Watcher {
     /// The counters.
     pub fn stats(&self) -> Outcome<inotify_watcher_stats> {
         let (figures, counters) = self.engine(|engine| (engine.figures(), engine.counters))?;
-        let [watches, watchpoints, directories, pending, memory] = figures;
+        let [watches, watchpoints, directories, pending, memory, hidden] = figures;
         Ok(inotify_watcher_stats {
             size: size_of::<inotify_watcher_stats>(),
             watches,
             watchpoints,
-            internal_watchpoints: 2,
+            internal_watchpoints: 2 + hidden,
             directories,
             pending,
             memory,

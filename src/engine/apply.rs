@@ -1,5 +1,6 @@
 //! One kernel event after the other: what it does to the tree, and what is told of it.
 
+use super::hidden::HIDDEN;
 use super::input::{Input, Raw};
 use super::mask::{DIRENT, MOVE};
 use super::names::Name;
@@ -150,6 +151,10 @@ impl<W: World> Engine<W> {
         let Some(number) = self.watch_of(node) else {
             return;
         };
+        if number == HIDDEN {
+            self.hidden_event(batch, raw, name.get());
+            return;
+        }
         if !self.is_placed(node) && !self.counts(batch, number, node, raw) {
             return;
         }
@@ -230,6 +235,10 @@ impl<W: World> Engine<W> {
     pub(super) fn own_event(&mut self, batch: &mut Batch, number: u32, node: NodeId, raw: &Raw) {
         let live = self.live(number, node);
         if self.tree.has(node, Flags::ROOT) {
+            if self.follows_name(number) {
+                self.root_event(batch, number, node, raw);
+                return;
+            }
             if live {
                 self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
             }

@@ -78,7 +78,11 @@ impl<W: World> Engine<W> {
             left_out: 0,
             rescanning: false,
             noted: super::Coverage::Complete,
+            follow: None,
         };
+        if flags.contains(WatchFlags::FOLLOW_NAME) {
+            return self.start_following(number, watch);
+        }
         let (dir, wd) = self.watch_root(&mut watch)?;
         let noting = flags.contains(WatchFlags::EMIT_EXISTING) && dir.is_some();
         let root = self.tree.add_root(number, Flags::DIR);
@@ -102,6 +106,25 @@ impl<W: World> Engine<W> {
                 self.push_task_tagged(root, tag);
             }
             _ => self.push_window(root, tag),
+        }
+        Ok(WatchStart { number, tag })
+    }
+
+    /// Makes a watch that follows its name.
+    fn start_following(&mut self, number: u32, mut watch: Watch) -> Result<WatchStart, Failure> {
+        watch.root = self.tree.add_root(number, Flags::DIR);
+        self.by_id.insert(watch.id, number);
+        self.watches[number as usize] = Some(watch);
+        self.count_tracking();
+        self.tag += 1;
+        let tag = self.tag;
+        let begun = self.begin_follow(number);
+        self.tag += 1;
+        if let Err(failure) = begun {
+            self.end_watch(number);
+            while self.doom(4096) {}
+            self.purge();
+            return Err(failure);
         }
         Ok(WatchStart { number, tag })
     }
@@ -174,6 +197,9 @@ impl<W: World> Engine<W> {
             return Err(failure);
         }
         watch.building = false;
+        let mut some = 64;
+        self.narrow(&mut some);
+        self.follow_made(start.number);
         self.seal();
         if self.has_work() {
             self.wake();
@@ -197,6 +223,12 @@ impl<W: World> Engine<W> {
         let Some(&number) = self.by_id.get(&id) else {
             return Ok(());
         };
+        let follow = flags.contains(WatchFlags::FOLLOW_NAME);
+        if follow && !self.follows_name(number) {
+            self.follow_late(number)?;
+        } else if !follow && self.follows_name(number) {
+            self.follow_no_more(number)?;
+        }
         let Some(watch) = self.watch_mut(number) else {
             return Ok(());
         };
@@ -210,7 +242,12 @@ impl<W: World> Engine<W> {
         let tracks = flags.contains(WatchFlags::TRACK_ENTRIES);
         let after = (watch.root_mask(), watch.inner_mask(), watch.flags);
         let (root, path) = (watch.root, watch.absolute.clone());
-        if before.0 != after.0 {
+        if follow {
+            // The directories on the way may have to be asked for something else now; and who asks
+            // again wants to know what is there.
+            self.seek(number);
+        }
+        if before.0 != after.0 && self.is_there(number) {
             let mask = after.0 | self.gaps.bits(root) | (new & IN_DONT_FOLLOW);
             // As for a new watch, the spelling may lead there where the absolute path does not.
             let add = |engine: &mut Self, bits| match engine.world.add_path(&path, mask | bits) {
@@ -242,7 +279,7 @@ impl<W: World> Engine<W> {
             self.forget_files(root);
         }
         let remember = tracks && !tracked;
-        if deeper || remember {
+        if (deeper || remember) && self.is_there(number) {
             if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
                 let identity = self.world.identity(&dir).ok();
                 if let Some(watch) = self.watch_mut(number) {
@@ -355,6 +392,7 @@ impl<W: World> Engine<W> {
             return;
         }
         let (id, root) = (watch.id, watch.root);
+        self.unfollow(number);
         self.by_id.remove(&id);
         self.count_tracking();
         self.held.retain(|held| held.watch != number);

@@ -5,8 +5,9 @@ use super::tree::{Flags, NONE};
 use super::world::World;
 
 impl<W: World> Engine<W> {
-    /// Numbers for the statistics: watches, kernel watches, nodes, pending, bytes of memory.
-    pub fn figures(&self) -> [u64; 5] {
+    /// Numbers for the statistics: watches, kernel watches, nodes, pending, bytes of memory, kernel
+    /// watches that are nobody's.
+    pub fn figures(&self) -> [u64; 6] {
         let memory = self.tree.memory()
             + self.wds.memory()
             + self.input.memory()
@@ -23,8 +24,11 @@ impl<W: World> Engine<W> {
             + usize::from(self.listing.is_some())
             + self.questions.len()
             + self.unsealed.len()
-            + self.windows.len();
-        [self.by_id.len(), self.wds.len(), self.tree.dirs(), pending, memory].map(|n| n as u64)
+            + self.windows.len()
+            + self.to_look.len();
+        let hidden = self.hidden_only();
+        let (wds, nodes) = (self.wds.len() - hidden, self.tree.dirs() - self.hidden.len());
+        [self.by_id.len(), wds, nodes, pending, memory, hidden].map(|n| n as u64)
     }
 
     /// Every watchpoint: watch, wd, mask, path.

@@ -11,7 +11,9 @@ mod coverage;
 mod entries;
 mod figures;
 mod filter;
+mod follow;
 mod glob;
+mod hidden;
 mod index;
 mod input;
 mod mask;
@@ -29,6 +31,7 @@ mod scan;
 mod settle;
 mod tell;
 mod tree;
+mod walk;
 mod watches;
 mod wds;
 mod world;
@@ -47,6 +50,7 @@ pub use world::{Kernel, World};
 use crate::sys::{Errno, ListBuffer};
 use coverage::Gaps;
 use filter::Question;
+use hidden::Hidden;
 use input::{Input, Raw};
 use moves::Held;
 use prints::Prints;
@@ -147,6 +151,12 @@ pub struct Engine<W: World> {
     unmarked: Option<Errno>,
     tag: u32,
     sync: Option<(u64, Option<u32>)>,
+
+    // The ways to names that are followed, and watches whose way is to be looked at again.
+    hidden: Hidden,
+    to_look: VecDeque<(u32, u64)>,
+    // A watch was given back to the kernel.
+    room: bool,
 
     // Subtrees whose kernel watches are still to be removed.
     doomed: Vec<NodeId>,
@@ -249,6 +259,9 @@ impl<W: World> Engine<W> {
             unmarked: None,
             tag: 0,
             sync: None,
+            hidden: Hidden::default(),
+            to_look: VecDeque::new(),
+            room: false,
             doomed: Vec::new(),
             dropped: Vec::new(),
             notices: VecDeque::new(),
@@ -351,6 +364,7 @@ impl<W: World> Engine<W> {
             || self.has_questions()
             || !self.roots.is_empty()
             || self.gaps.due()
+            || !self.to_look.is_empty()
             || (self.stale && !(self.blocked.is_empty() && self.rechecks.is_empty()))
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
@@ -433,6 +447,7 @@ impl<W: World> Engine<W> {
             || !self.notices.is_empty()
             || !self.rechecks.is_empty()
             || self.gaps.pending_before(tag)
+            || !self.to_look.is_empty()
     }
 
     /// The tag of the oldest scan that is not all told.

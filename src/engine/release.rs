@@ -1,11 +1,12 @@
 //! What is let go: nodes, wds, the kernel's watches.
 
 use super::Engine;
+use super::hidden::HIDDEN;
 use super::scan::gone;
 use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 
-use libc::{IN_DONT_FOLLOW, IN_MASK_ADD};
+use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD};
 
 impl<W: World> Engine<W> {
     /// Frees subtrees that were let go, with their kernel watches. False when none is left.
@@ -44,6 +45,7 @@ impl<W: World> Engine<W> {
         if self.wds.remove(&mut self.tree, node) {
             self.world.remove(wd);
             self.gaps.more_room();
+            self.room = true;
         } else {
             self.wide.push(wd);
         }
@@ -58,7 +60,12 @@ impl<W: World> Engine<W> {
             self.wds.all(&self.tree, wd, &mut nodes);
             let mut mask = 0;
             for &node in &nodes {
-                let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+                let number = self.watch_of(node);
+                if number == Some(HIDDEN) {
+                    let own = if nodes.len() > 1 { IN_EXCL_UNLINK } else { 0 };
+                    mask |= self.hidden.mask(wd) & !own;
+                }
+                let Some(watch) = number.and_then(|number| self.watch(number)) else {
                     continue;
                 };
                 let root = self.tree.has(node, Flags::ROOT);
@@ -94,6 +101,9 @@ impl<W: World> Engine<W> {
     /// nobody more than was asked for.
     pub(super) fn narrow_at(&mut self, node: NodeId, mask: u32) -> bool {
         let wd = self.tree.node(node).wd;
+        if self.watch_of(node) == Some(HIDDEN) {
+            return self.narrow_hidden(wd, mask);
+        }
         if let Ok(at) = self.open_dir(node) {
             let (_, dir) = &self.open[at];
             return self.world.add(dir, b".", mask) == Ok(wd);

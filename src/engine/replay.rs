@@ -12,7 +12,7 @@ mod trace;
 pub use fs::{Disk, Handle, Ino, Op};
 
 use super::World;
-use crate::sys::{Entry, Errno, Facts, Kind, ListBuffer};
+use crate::sys::{Entry, Errno, Facts, Kind, ListBuffer, Look};
 
 /// A call of the engine that something can happen right before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -256,6 +256,22 @@ impl World for Replay {
     fn knows(&mut self, wd: i32) -> bool {
         self.before(Call::Stat, 0);
         self.disk.marks.values().any(|mark| mark.wd == wd)
+    }
+
+    fn look(&mut self, dir: &Handle, name: &[u8]) -> Result<Look, Errno> {
+        let kind = self.kind_of(dir, name)?;
+        Ok(if kind == Kind::Directory { Look::Directory } else { Look::Other(1) })
+    }
+
+    // There are no symbolic links here.
+    fn may_follow(&mut self, _: &Handle, _: &[u8]) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn parent(&mut self, dir: &Handle) -> Result<Handle, Errno> {
+        self.before(Call::Open, dir.ino);
+        let above = self.disk.above(dir.ino)?;
+        self.disk.handle(above, false)
     }
 
     fn give_way(&mut self) {

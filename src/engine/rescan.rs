@@ -96,6 +96,7 @@ impl<W: World> Engine<W> {
         self.retry_all();
         self.rescan = Some(self.tag);
         self.tag += 1;
+        self.seek_all();
         self.roots.clear();
         self.placed.clear();
         for number in 0..self.watches.len() {
@@ -173,6 +174,14 @@ impl<W: World> Engine<W> {
             };
             let (root, tree) = (watch.root, watch.holds_tree());
             let wd = self.tree.node(root).wd;
+            if self.follows_name(number) {
+                // Looked for by its name already.
+                self.set_placed(root);
+                if tree && wd != 0 {
+                    self.compare_below(root, tag);
+                }
+                continue;
+            }
             let there = if tree && watch.identity.is_some() {
                 self.open_dir(root).is_ok()
             } else {

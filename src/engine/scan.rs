@@ -85,8 +85,12 @@ impl<W: World> Engine<W> {
             self.recheck();
         }
         self.use_room();
-        let idle = self.tasks.is_empty() && self.listing.is_none();
+        if std::mem::take(&mut self.room) {
+            self.seek_with_room();
+        }
+        let idle = self.tasks.is_empty() && self.listing.is_none() && self.to_look.is_empty();
         let mut left = budget;
+        self.seek_some(&mut left);
         while left > 0 {
             if self.listing.is_some() {
                 self.list_some(&mut left);
@@ -163,7 +167,7 @@ impl<W: World> Engine<W> {
         let Some(number) = self.watch_of(node) else {
             return;
         };
-        if self.tree.has(node, Flags::EXCLUDED) {
+        if self.tree.has(node, Flags::EXCLUDED) || self.is_vacant(node) {
             return;
         }
         if !self.admitted(number, node, task.tag) {
@@ -519,7 +523,7 @@ impl<W: World> Engine<W> {
             return true;
         }
         // AUTO_ADD alone: what is new, with all below it, but not what was there.
-        watch.flags.contains(WatchFlags::AUTO_ADD) && noting && !root
+        watch.flags.contains(WatchFlags::AUTO_ADD) && noting && (!root || self.is_new(number))
     }
 
     /// A directory could not be watched or listed.
@@ -550,6 +554,9 @@ impl<W: World> Engine<W> {
             }
         } else if gone && self.tree.node(node).parent != NONE {
             // The entry itself is gone, or no directory any more: the queue will tell.
+            return;
+        }
+        if gone && self.root_out_of_reach(number, node) {
             return;
         }
         if gone && self.compare_above(node, task.tag) {

@@ -230,6 +230,10 @@ impl<W: World> Engine<W> {
     /// Tells an entry that a listing found.
     pub(super) fn tell_pending(&mut self, batch: &mut Batch, node: NodeId) {
         self.tree.clear(node, Flags::PENDING);
+        if self.tree.has(node, Flags::ROOT) {
+            self.tell_news(batch, self.tree.root_number(node));
+            return;
+        }
         let parent = self.tree.node(node).parent;
         if self.gaps.is_quiet(parent) {
             // It was told when it came, and only left out.

@@ -2,6 +2,7 @@
 
 use bitflags::bitflags;
 
+use super::follow::Follow;
 use super::glob::Excludes;
 use super::mask::{DIRENT, EVENTS};
 use super::tree::NodeId;
@@ -21,6 +22,8 @@ bitflags! {
         const TRACK_ENTRIES = 0x8;
         /// Stay on the file system, and the mount, of the root.
         const ONE_FILE_SYSTEM = 0x10;
+        /// Watch what the path leads to, whatever that is at the time.
+        const FOLLOW_NAME = 0x20;
     }
 }
 
@@ -73,6 +76,8 @@ pub struct Watch {
     pub rescanning: bool,
     /// The coverage that was told last.
     pub noted: Coverage,
+    /// What is known of the name, if it is followed.
+    pub follow: Option<Box<Follow>>,
 }
 
 /// How much of its tree a watch sees: RINOTIFY_COVERAGE_*.
@@ -134,7 +139,9 @@ impl Watch {
         } else {
             0
         };
-        (self.mask & EVENTS) | deep | libc::IN_DELETE_SELF | self.modifiers()
+        let follow = self.flags.contains(WatchFlags::FOLLOW_NAME);
+        let gone = if follow { libc::IN_MOVE_SELF } else { 0 } | libc::IN_DELETE_SELF;
+        (self.mask & EVENTS) | deep | gone | self.modifiers()
     }
 
     fn modifiers(&self) -> u32 {

@@ -1,7 +1,7 @@
 //! What the engine asks of the kernel. Tests put a replayed trace in its place.
 
 use super::watches::Failure;
-use crate::sys::{Dir, Errno, Facts, Inotify, Kind, ListBuffer, OwnCwd, Poker};
+use crate::sys::{Dir, Errno, Facts, Inotify, Kind, ListBuffer, Look, OwnCwd, Poker};
 
 /// The kernel, or a trace.
 pub trait World {
@@ -52,6 +52,12 @@ pub trait World {
     fn facts_of(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Facts, Errno>;
     /// Does the kernel still watch this wd? If that cannot be known, it does.
     fn knows(&mut self, wd: i32) -> bool;
+    /// What stands under a name, symbolic links told apart.
+    fn look(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Look, Errno>;
+    /// Is a symbolic link allowed to be followed? Not whether it leads to anything.
+    fn may_follow(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<(), Errno>;
+    /// The directory above.
+    fn parent(&mut self, dir: &Self::Dir) -> Result<Self::Dir, Errno>;
     /// Lets other threads of the machine go on.
     fn give_way(&mut self);
 }
@@ -220,6 +226,18 @@ impl World for Kernel {
 
     fn knows(&mut self, wd: i32) -> bool {
         self.inotify.knows(wd).unwrap_or(true)
+    }
+
+    fn look(&mut self, dir: &Dir, name: &[u8]) -> Result<Look, Errno> {
+        dir.look(name)
+    }
+
+    fn may_follow(&mut self, dir: &Dir, name: &[u8]) -> Result<(), Errno> {
+        dir.may_follow(name)
+    }
+
+    fn parent(&mut self, dir: &Dir) -> Result<Dir, Errno> {
+        dir.parent()
     }
 
     fn give_way(&mut self) {

@@ -12,7 +12,7 @@
 use crate::api::abi::{
     RINOTIFY_COVERAGE_COMPLETE, RINOTIFY_COVERAGE_OUT_OF_STEP, RINOTIFY_COVERAGE_PARTIAL,
     RINOTIFY_EVENT_COVERAGE, RINOTIFY_EVENT_ERROR, RINOTIFY_EVENT_RESCAN_BEGIN,
-    RINOTIFY_EVENT_RESCAN_END, RINOTIFY_EVENT_SYNTHETIC,
+    RINOTIFY_EVENT_RESCAN_END, RINOTIFY_EVENT_ROOT, RINOTIFY_EVENT_SYNTHETIC,
 };
 
 /// Takes the line, piece by piece.
@@ -43,12 +43,13 @@ pub struct Event<'a> {
 }
 
 /// Words of the flags.
-const FLAG_WORDS: [(u32, &str); 5] = [
+const FLAG_WORDS: [(u32, &str); 6] = [
     (RINOTIFY_EVENT_SYNTHETIC, "synthetic"),
     (RINOTIFY_EVENT_ERROR, "error"),
     (RINOTIFY_EVENT_RESCAN_BEGIN, "rescan_begin"),
     (RINOTIFY_EVENT_RESCAN_END, "rescan_end"),
     (RINOTIFY_EVENT_COVERAGE, "coverage"),
+    (RINOTIFY_EVENT_ROOT, "root"),
 ];
 
 /// Words of the coverage.

@@ -95,7 +95,7 @@ impl AsRawFd for Dir {
 /// To list it. Whoever watches for IN_OPEN sees this.
 const LIST: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NONBLOCK;
 /// To reach it: no event, and search permission is enough.
-const REACH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+pub(super) const REACH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
 
 impl Dir {
     /// Takes a descriptor that a system call of this file has just returned.
@@ -110,7 +110,7 @@ impl Dir {
         self.serial
     }
 
-    fn open_at(at: RawFd, path: &CStr, flags: i32) -> Result<Self, Errno> {
+    pub(super) fn open_at(at: RawFd, path: &CStr, flags: i32) -> Result<Self, Errno> {
         // SAFETY: `path` is NUL-terminated.
         call(Call::Open, || unsafe { libc::openat(at, path.as_ptr(), flags) }).map(Self::own)
     }
@@ -294,7 +294,7 @@ impl Dir {
         })
     }
 
-    fn stat(&self, name: &[u8]) -> Result<libc::stat, Errno> {
+    pub(super) fn stat(&self, name: &[u8]) -> Result<libc::stat, Errno> {
         let mut path = [0u8; 257];
         if name.len() > 255 {
             return Err(Errno(libc::ENAMETOOLONG));
@@ -387,7 +387,7 @@ fn chunk(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn cstring(path: &[u8]) -> Result<CString, Errno> {
+pub(super) fn cstring(path: &[u8]) -> Result<CString, Errno> {
     CString::new(path).map_err(|_| Errno(libc::EINVAL))
 }
 

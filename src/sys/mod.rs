@@ -8,6 +8,7 @@ mod dir;
 #[cfg(feature = "faults")]
 mod fault;
 mod inotify;
+mod look;
 
 pub use call::{Call, call, call_size, refused};
 pub use cwd::OwnCwd;
@@ -15,6 +16,7 @@ pub use cwd::OwnCwd;
 pub use dir::Entry;
 pub use dir::{Dir, Facts, Kind, ListBuffer, absolute, until_nul};
 pub use inotify::{Inotify, Poker};
+pub use look::Look;
 
 use std::ffi::c_int;
 

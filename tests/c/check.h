@@ -94,7 +94,7 @@ struct recorder {
 };
 
 /* The callback; its user data is a struct recorder. Checks what holds for every event, and keeps
- * it as "create|is_dir t/d", "moved_to t/b <- t/a", with " [synthetic]", " [error ENOENT]",
+ * it as "create|is_dir t/d", "moved_to t/b <- t/a", with " [root]", " [synthetic]", " [error ENOENT]",
  * " [rescan_begin]", " [rescan_end]", " [complete]", " [partial]", " [out_of_step]" after it if those
  * apply. */
 void record(inotify_watcher *watcher, const inotify_watcher_event *event, void *recorder);
@@ -125,6 +125,10 @@ int64_t watch_released(inotify_watcher *watcher, const char *path, uint32_t mask
                        struct recorder *recorder);
 /* A watcher with default options. */
 inotify_watcher *create(void);
+/* A watcher whose queue holds so many events at the most, or NULL if that takes root. An instance
+ * keeps the limit that was in force when it was made, so the rest of the system has its own back at
+ * once; but one that is made at the same moment has it, too, so it must not be small. */
+inotify_watcher *create_with_queue(const inotify_watcher_options *options, unsigned long events);
 /* Reads until there is nothing left, what the callbacks themselves caused included. */
 void drain(inotify_watcher *watcher);
 

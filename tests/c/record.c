@@ -26,7 +26,11 @@ static void check_event(inotify_watcher *watcher, const inotify_watcher_event *e
         CHECK_EQ(event->name[-1], '/');
         CHECK(strchr(event->name, '/') == NULL);
     }
-    CHECK_EQ(event->cookie != 0, (event->mask & IN_MOVE) != 0);
+    /* A name that is found to lead elsewhere has not been renamed itself. */
+    if ((event->flags & RINOTIFY_EVENT_SYNTHETIC) != 0)
+        CHECK_EQ(event->cookie, 0);
+    else
+        CHECK_EQ(event->cookie != 0, (event->mask & IN_MOVE) != 0);
     if (event->old_path != NULL) {
         CHECK((event->mask & IN_MOVED_TO) != 0);
         CHECK_EQ(strlen(event->old_path), event->old_path_len);
@@ -36,7 +40,7 @@ static void check_event(inotify_watcher *watcher, const inotify_watcher_event *e
     CHECK_EQ((event->flags & RINOTIFY_EVENT_ERROR) != 0, event->error != 0);
     CHECK_EQ(event->flags & ~(uint32_t)(RINOTIFY_EVENT_SYNTHETIC | RINOTIFY_EVENT_ERROR |
                                         RINOTIFY_EVENT_RESCAN_BEGIN | RINOTIFY_EVENT_RESCAN_END |
-                                        RINOTIFY_EVENT_COVERAGE),
+                                        RINOTIFY_EVENT_COVERAGE | RINOTIFY_EVENT_ROOT),
              0);
     CHECK_EQ((event->flags & RINOTIFY_EVENT_COVERAGE) != 0, event->coverage != 0);
     if (event->coverage != 0) {
@@ -45,6 +49,8 @@ static void check_event(inotify_watcher *watcher, const inotify_watcher_event *e
         CHECK(event->coverage <= RINOTIFY_COVERAGE_OUT_OF_STEP);
     }
     CHECK_EQ(event->reserved, 0);
+    if ((event->flags & RINOTIFY_EVENT_ROOT) != 0)
+        CHECK(event->name == NULL);
 }
 
 static char *rendered(const inotify_watcher_event *event)
@@ -58,6 +64,8 @@ static char *rendered(const inotify_watcher_event *event)
     used = (size_t)snprintf(line, room, "%s%s%s", words, words[0] != '\0' ? " " : "", event->path);
     if (event->old_path != NULL)
         used += (size_t)snprintf(line + used, room - used, " <- %s", event->old_path);
+    if ((event->flags & RINOTIFY_EVENT_ROOT) != 0)
+        used += (size_t)snprintf(line + used, room - used, " [root]");
     if ((event->flags & RINOTIFY_EVENT_SYNTHETIC) != 0)
         used += (size_t)snprintf(line + used, room - used, " [synthetic]");
     if ((event->flags & RINOTIFY_EVENT_ERROR) != 0)

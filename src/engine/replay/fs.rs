@@ -191,6 +191,15 @@ impl Disk {
         self.entries(dir)?.get(name).map(|&(ino, _)| ino).ok_or(Errno(libc::ENOENT))
     }
 
+    /// The directory above.
+    pub fn above(&self, ino: Ino) -> Result<Ino, Errno> {
+        match &self.inodes[ino].place {
+            Some((dir, _)) => Ok(*dir),
+            None if ino == ROOT => Ok(ROOT),
+            None => error(libc::ENOENT),
+        }
+    }
+
     /// What a path leads to from a directory on.
     pub fn walk(&self, from: Ino, path: &[u8]) -> Result<Ino, Errno> {
         let names = path.split(|&b| b == b'/').filter(|name| !name.is_empty());

@@ -235,7 +235,7 @@ impl Scene {
                 return Err(format!("{} is watched", String::from_utf8_lossy(&path)));
             }
         }
-        let [_, _, _, pending, _] = self.engine.figures();
+        let [_, _, _, pending, ..] = self.engine.figures();
         if pending > 0 { Err(format!("{pending} things are still to be done")) } else { Ok(()) }
     }
 }

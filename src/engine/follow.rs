@@ -1,0 +1,585 @@
+//! Watches that are about a name (RINOTIFY_WATCH_FOLLOW_NAME): what stands under it, now and as of
+//! the queue's place, and what is told when that changes. docs/follow-name.md has the argument.
+
+use super::input::Raw;
+use super::mask::{DIRENT, ERROR, SYNTHETIC};
+use super::tree::{Flags, Marks, NONE, NodeId};
+use super::walk::{End, Step, no_room};
+use super::watches::{Failure, Watch, WatchFlags};
+use super::world::World;
+use super::{Batch, Engine, Head, Notice};
+use crate::sys::Errno;
+
+use libc::{
+    IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR,
+    IN_MOVE_SELF, IN_MOVED_TO, IN_ONESHOT, IN_UNMOUNT,
+};
+
+/// Flag of the C interface: the root itself has come or gone.
+const ROOT: u32 = crate::api::abi::RINOTIFY_EVENT_ROOT;
+
+/// What is known of a name that is followed. What is watched as its root is what the last walk
+/// found; the caller has been told what the queue has said so far.
+#[derive(Default)]
+pub struct Follow {
+    steps: Vec<Step>,
+    /// The last step looks for the root's own name.
+    at_end: bool,
+    /// The caller believes that the root is there.
+    told: bool,
+    /// What is watched is not what the caller believes to be there.
+    fresh: bool,
+    /// It was there from the beginning, and is told as such.
+    existing: bool,
+    /// The pokes before the last walk, before the walk that found what is watched, and before the
+    /// walk that found the directory of the last step: older events know less.
+    looked: u64,
+    since: u64,
+    trusted: u64,
+    /// The poke before the first walk.
+    born: u64,
+    links: u64,
+    /// It was made under this name after the watch was.
+    made: bool,
+    /// It is about to become a watch that follows its name.
+    joining: bool,
+    /// Could not be reached to be listed.
+    unlisted: bool,
+    /// What went wrong and has been told.
+    trouble: Option<(Errno, Vec<u8>)>,
+    /// The same, for a directory on the way whose changes are not told.
+    blind: Option<(Errno, Vec<u8>)>,
+    /// There was no room for a watch or a descriptor.
+    short: bool,
+}
+
+impl<W: World> Engine<W> {
+    fn followed(&mut self, number: u32) -> Option<&mut Follow> {
+        self.watch_mut(number)?.follow.as_deref_mut()
+    }
+
+    /// Is this the root of a watch that follows its name?
+    pub(super) fn follows_name(&self, number: u32) -> bool {
+        self.watch(number).is_some_and(|watch| watch.follow.is_some())
+    }
+
+    /// The first walk, for a watch that is being made. What it finds was there from the beginning.
+    pub(super) fn begin_follow(&mut self, number: u32) -> Result<(), Failure> {
+        if let Some(watch) = self.watch_mut(number) {
+            watch.follow = Some(Box::default());
+        }
+        if let Some(failure) = self.seek(number) {
+            return Err(failure);
+        }
+        let Some(watch) = self.watch_mut(number) else { return Ok(()) };
+        let emit = watch.flags.contains(WatchFlags::EMIT_EXISTING);
+        if let Some(follow) = &mut watch.follow {
+            let there = follow.fresh;
+            follow.existing = there && emit;
+            follow.told = there && !emit;
+            follow.fresh = there && emit;
+            follow.born = follow.looked;
+        }
+        self.news(number);
+        Ok(())
+    }
+
+    /// The call that made the watch returns: what is to be told can be.
+    pub(super) fn follow_made(&mut self, number: u32) {
+        if self.follows_name(number) {
+            self.news(number);
+        }
+    }
+
+    /// The watch follows its name from now on; nothing of it changes before.
+    pub(super) fn follow_late(&mut self, number: u32) -> Result<(), Failure> {
+        let Some(watch) = self.watch_mut(number) else { return Ok(()) };
+        let joining = Follow { told: true, joining: true, ..Follow::default() };
+        watch.follow = Some(Box::new(joining));
+        watch.flags |= WatchFlags::FOLLOW_NAME;
+        let failure = self.seek(number);
+        if let Some(follow) = self.followed(number) {
+            (follow.joining, follow.born) = (false, follow.looked);
+        }
+        match failure {
+            None => Ok(()),
+            Some(failure) => {
+                self.unfollow(number);
+                Err(failure)
+            }
+        }
+    }
+
+    /// The watch ends, or is about an inode from now on.
+    pub(super) fn unfollow(&mut self, number: u32) {
+        let Some(watch) = self.watch_mut(number) else { return };
+        watch.flags -= WatchFlags::FOLLOW_NAME;
+        if let Some(follow) = watch.follow.take() {
+            for step in follow.steps {
+                self.leave_step(number, &step);
+            }
+        }
+    }
+
+    /// The watch is about what it has now, from now on.
+    pub(super) fn follow_no_more(&mut self, number: u32) -> Result<(), Failure> {
+        if self.is_there(number) {
+            self.unfollow(number);
+            return Ok(());
+        }
+        let path = self.watch(number).map_or_else(Vec::new, |watch| watch.path.clone());
+        Err(Failure { errno: Errno(libc::ENOENT), step: "watch", path })
+    }
+
+    /// There is a root to be watched.
+    pub(super) fn is_there(&self, number: u32) -> bool {
+        self.watch(number).is_some_and(|watch| self.tree.node(watch.root).wd != 0)
+    }
+
+    fn leave_step(&mut self, number: u32, step: &Step) {
+        if step.wd == 0 {
+            return;
+        }
+        let bits = self.hidden.remove(step.wd, &step.name, number);
+        if bits != 0 {
+            self.wide.push(step.wd);
+        }
+        self.unhide(step.wd);
+    }
+
+    /// Looks where the name leads, and watches that. Tells nothing: what the queue still says of it
+    /// comes first. Returns what went wrong.
+    pub(super) fn seek(&mut self, number: u32) -> Option<Failure> {
+        let mark = self.poke();
+        let walk = self.walk(number);
+        let root = self.watch(number)?.root;
+        for step in walk.steps.iter().filter(|step| step.wd != 0) {
+            self.hidden.add(step.wd, &step.name, number, step.bits);
+        }
+        let follow = self.followed(number)?;
+        follow.looked = mark;
+        let place = |steps: &[Step], at_end| match steps.last() {
+            Some(step) if at_end => Some((step.wd, step.name.clone())),
+            _ => None,
+        };
+        let before = place(&follow.steps, follow.at_end);
+        if place(&walk.steps, walk.at_end) != before {
+            follow.trusted = mark;
+        }
+        follow.at_end = walk.at_end;
+        let old = std::mem::replace(&mut follow.steps, walk.steps);
+        self.note_blind(number, walk.blind);
+        let was = self.tree.node(root).wd;
+        let mut failure = None;
+        match walk.end {
+            End::Found { wd, .. } if wd == was => {
+                self.note_trouble(number, None);
+                self.list_again(number, root);
+            }
+            End::Found { wd, dir, links } => {
+                self.note_trouble(number, None);
+                self.vacate(number);
+                self.occupy(number, mark, wd, dir, links);
+            }
+            End::Trouble(found) => {
+                let joining = self.followed(number).is_some_and(|follow| follow.joining);
+                let keep = no_room(found.errno) || joining;
+                self.note_trouble(number, Some(&found));
+                failure = Some(found);
+                if !keep && was != 0 {
+                    self.vacate(number);
+                }
+            }
+            End::Nothing => {
+                self.note_trouble(number, None);
+                if was != 0 {
+                    self.vacate(number);
+                }
+            }
+        }
+        // Not before: what was on the way can be the root now.
+        for step in old {
+            self.leave_step(number, &step);
+        }
+        self.leave(&walk.wds);
+        self.news(number);
+        failure
+    }
+
+    /// Nothing stands under the name; what did is let go.
+    fn vacate(&mut self, number: u32) {
+        let Some(watch) = self.watch_mut(number) else { return };
+        let root = watch.root;
+        watch.identity = None;
+        if let Some(follow) = &mut watch.follow {
+            (follow.fresh, follow.unlisted, follow.made, follow.links) = (false, false, false, 0);
+        }
+        while self.tree.node(root).first != NONE {
+            let child = self.tree.node(root).first;
+            self.drop_child(child);
+        }
+        self.unsettle(root);
+        self.stop_listing(root);
+        self.cancel_window(root);
+        self.release_wd(root);
+        let kept = Flags::ROOT | Flags::LISTED;
+        self.tree.clear(root, !kept);
+        self.tree.unmark(root, Marks::all());
+        self.drop_gap(root);
+        self.withdraw(root);
+        self.open.retain(|&(open, _)| open != root);
+        self.narrowed.retain(|&node| node != root);
+        self.rechecks.retain(|asked| asked.dir != root);
+        self.held.retain(|held| held.watch != number);
+        self.forget_near();
+    }
+
+    /// This stands under the name now.
+    fn occupy(&mut self, number: u32, mark: u64, wd: i32, dir: Option<W::Dir>, links: u64) {
+        let identity = dir.as_ref().and_then(|dir| self.world.identity(dir).ok());
+        let Some(watch) = self.watch_mut(number) else { return };
+        let (root, flags, building) = (watch.root, watch.flags, watch.building);
+        let lists = watch.lists();
+        watch.identity = identity;
+        if let Some(follow) = &mut watch.follow {
+            (follow.fresh, follow.since, follow.links) = (true, mark, links);
+        }
+        if dir.is_some() {
+            self.tree.set(root, Flags::DIR);
+        }
+        self.adopt(number, root, wd);
+        let Some(dir) = dir else {
+            if !building {
+                // It has arrived, and whoever is told of that looks at it: an event from before is
+                // no harm, but what happens to it from now on must not be missed.
+                self.tree.clear(root, Flags::CLAIM | Flags::DORMANT);
+            }
+            return self.push_window(root, self.tag);
+        };
+        let emit = flags.contains(WatchFlags::EMIT_EXISTING);
+        let noting = emit || (flags.contains(WatchFlags::AUTO_ADD) && !building);
+        if noting {
+            self.tree.set(root, Flags::NOTING);
+        }
+        if lists {
+            self.keep(root, dir);
+            self.push_task(root);
+        } else {
+            self.push_window(root, self.tag);
+        }
+    }
+
+    /// A root that follows its name, with nothing there.
+    pub(super) fn is_vacant(&self, node: NodeId) -> bool {
+        self.tree.has(node, Flags::ROOT) && self.tree.node(node).wd == 0
+    }
+
+    /// What is there has come after the watch was made.
+    pub(super) fn is_new(&self, number: u32) -> bool {
+        let follow = self.watch(number).and_then(|watch| watch.follow.as_ref());
+        follow.is_some_and(|follow| follow.since > follow.born)
+    }
+
+    /// Its listing had to be put off.
+    fn list_again(&mut self, number: u32, root: NodeId) {
+        if let Some(follow) = self.followed(number)
+            && std::mem::take(&mut follow.unlisted)
+        {
+            self.push_task(root);
+        }
+    }
+
+    /// The root could not be reached to be listed: the queue will say where it is. True if it is
+    /// one that is followed.
+    pub(super) fn root_out_of_reach(&mut self, number: u32, node: NodeId) -> bool {
+        if !self.tree.has(node, Flags::ROOT) {
+            return false;
+        }
+        self.followed(number).map(|follow| follow.unlisted = true).is_some()
+    }
+
+    /// Is there something that the caller is to be told when the queue has caught up?
+    fn news(&mut self, number: u32) {
+        let Some(watch) = self.watch(number) else { return };
+        let root = watch.root;
+        let Some(follow) = &watch.follow else { return };
+        let wd = self.tree.node(root).wd;
+        let due = if wd == 0 { follow.told } else { follow.fresh };
+        if !due {
+            return self.tree.clear(root, Flags::PENDING);
+        }
+        self.tree.set(root, Flags::PENDING);
+        let waits = Flags::WINDOW | Flags::LISTING;
+        let listed = wd != 0 && self.tree.has(root, Flags::TASK);
+        if !listed && !self.tree.flags(root).intersects(waits) {
+            self.push_window(root, self.tag);
+        }
+    }
+
+    /// The queue has caught up with a walk, or an event of the new root comes out.
+    pub(super) fn tell_news(&mut self, batch: &mut Batch, number: u32) {
+        let Some(watch) = self.watch(number) else { return };
+        let (root, building) = (watch.root, watch.building);
+        let there = self.tree.node(root).wd != 0;
+        let is_dir = if self.tree.has(root, Flags::DIR) { IN_ISDIR } else { 0 };
+        let Some(follow) = self.followed(number) else { return };
+        let due = if there { follow.fresh } else { follow.told };
+        if building || !due {
+            return;
+        }
+        let existing = std::mem::take(&mut follow.existing);
+        (follow.told, follow.fresh) = (there, false);
+        let mask = match (there, existing) {
+            (false, _) => IN_DELETE,
+            (true, true) => IN_CREATE | is_dir,
+            (true, false) => IN_MOVED_TO | is_dir,
+        };
+        self.tell_root(batch, number, mask, 0, SYNTHETIC);
+    }
+
+    fn tell_root(&mut self, batch: &mut Batch, number: u32, mask: u32, cookie: u32, flags: u32) {
+        let Some(watch) = self.watch(number).filter(|watch| !watch.building && !watch.ended) else {
+            return;
+        };
+        let head = Head { watch: watch.id, mask, cookie, flags: flags | ROOT };
+        batch.push_path(head, &watch.path, watch.path.len());
+        let once = watch.mask & IN_ONESHOT != 0;
+        self.counters.synthetic += u64::from(flags & SYNTHETIC != 0);
+        if once {
+            self.fired(batch, number);
+        }
+    }
+
+    /// An event of a hidden watchpoint.
+    pub(super) fn hidden_event(&mut self, batch: &mut Batch, raw: &Raw, name: &[u8]) {
+        let own = IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED | IN_ATTRIB;
+        let named = DIRENT | IN_CLOSE_WRITE | IN_ATTRIB;
+        let mut users = Vec::new();
+        if raw.name_len != 0 && raw.mask & named != 0 {
+            self.hidden.users(raw.wd, Some(name), &mut users);
+        } else if raw.name_len == 0 && raw.mask & own != 0 {
+            self.hidden.users(raw.wd, None, &mut users);
+        }
+        if raw.mask & IN_IGNORED != 0 {
+            self.hidden_gone(raw.wd);
+        }
+        for number in users {
+            self.step_event(batch, number, raw, name);
+        }
+    }
+
+    /// An event about a step of the way.
+    fn step_event(&mut self, batch: &mut Batch, number: u32, raw: &Raw, name: &[u8]) {
+        let seen = self.seen;
+        let Some(follow) = self.followed(number) else { return };
+        let at_last = follow.at_end
+            && follow.steps.last().is_some_and(|step| step.wd == raw.wd && step.name == name);
+        let trusted = at_last && raw.name_len != 0 && seen >= follow.trusted;
+        if raw.mask & IN_CLOSE_WRITE != 0 {
+            if trusted {
+                self.closed_by_name(batch, number);
+            }
+        } else if raw.mask & IN_ATTRIB != 0 {
+            let waits = |errno: Errno| errno.0 == libc::EACCES;
+            let trouble = [&follow.trouble, &follow.blind].into_iter().flatten();
+            if trouble.into_iter().any(|&(errno, _)| waits(errno)) && seen >= follow.looked {
+                self.seek(number);
+            }
+        } else if trusted && raw.mask & DIRENT != 0 {
+            if raw.mask & (IN_CREATE | IN_MOVED_TO) != 0 {
+                self.root_came(batch, number, raw, name);
+            } else {
+                self.root_went(batch, number, raw);
+            }
+        } else if seen >= follow.looked {
+            self.seek(number);
+        }
+    }
+
+    /// Is what is watched newer than the event that the queue is at? The walk has seen what it
+    /// tells of.
+    fn is_newer(&mut self, number: u32) -> bool {
+        let seen = self.seen;
+        let there = self.is_there(number);
+        self.followed(number).is_some_and(|f| seen < if there { f.since } else { f.looked })
+    }
+
+    /// The root's name was taken away.
+    fn root_went(&mut self, batch: &mut Batch, number: u32, raw: &Raw) {
+        let newer = self.is_newer(number);
+        let there = self.is_there(number);
+        let Some(follow) = self.followed(number) else { return };
+        let told = std::mem::replace(&mut follow.told, false);
+        follow.fresh |= newer && there;
+        follow.made = false;
+        if told {
+            self.tell_root(batch, number, raw.mask, raw.cookie, 0);
+        }
+        if newer {
+            self.news(number);
+        } else {
+            self.vacate(number);
+            self.seek(number);
+        }
+    }
+
+    /// Something has come under the root's name.
+    fn root_came(&mut self, batch: &mut Batch, number: u32, raw: &Raw, name: &[u8]) {
+        if !self.is_newer(number) {
+            self.vacate(number);
+            self.seek(number);
+        }
+        let there = self.is_there(number);
+        let Some(follow) = self.followed(number) else { return };
+        let step = follow.steps.last().filter(|_| follow.at_end);
+        let same = step.is_some_and(|step| step.wd == raw.wd && step.name == name);
+        if !same || follow.trouble.is_some() {
+            // A link, whose end a walk has to find; or something that cannot be watched.
+            return;
+        }
+        (follow.told, follow.fresh) = (true, false);
+        // Another name of a file that has been written before.
+        let created = raw.mask & (IN_CREATE | IN_ISDIR) == IN_CREATE;
+        let whole = created && there && follow.links > 1;
+        follow.made = created && !whole;
+        self.news(number);
+        if whole {
+            self.tell_root(batch, number, IN_MOVED_TO, 0, SYNTHETIC);
+        } else {
+            self.tell_root(batch, number, raw.mask, raw.cookie, 0);
+        }
+    }
+
+    /// A file of the root's name was closed that had been written. Once it is watched itself that is
+    /// told by its own event; of a new file before, or perhaps before, by this one. What came as a
+    /// whole is told when it is watched, so whoever reads it then has all of it.
+    fn closed_by_name(&mut self, batch: &mut Batch, number: u32) {
+        let Some(watch) = self.watch(number) else { return };
+        let root = watch.root;
+        if !self.tree.has(root, Flags::WINDOW) || self.tree.has(root, Flags::DIR) {
+            return;
+        }
+        let there = self.is_there(number);
+        let Some(follow) = self.followed(number) else { return };
+        if there && std::mem::take(&mut follow.fresh) {
+            follow.made = true;
+            let told = std::mem::replace(&mut follow.told, true);
+            self.news(number);
+            // What is in it, the next event says.
+            let mask = if told { IN_MOVED_TO } else { IN_CREATE };
+            self.tell_root(batch, number, mask, 0, SYNTHETIC);
+        }
+        if self.followed(number).is_some_and(|follow| follow.told && follow.made) {
+            self.tell(batch, root, None, IN_CLOSE_WRITE, 0, 0, &[]);
+        }
+    }
+
+    /// An event of the root itself.
+    pub(super) fn root_event(&mut self, batch: &mut Batch, number: u32, node: NodeId, raw: &Raw) {
+        let live = self.live(number, node);
+        let seen = self.seen;
+        let closes = self.watch(number).is_some_and(Watch::closes);
+        let Some(follow) = self.followed(number) else { return };
+        let (told, look) = (follow.told, seen >= follow.looked);
+        let of_end = raw.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED) != 0;
+        let by_name = follow.made
+            && closes
+            && follow.at_end
+            && follow.steps.last().is_some_and(|s| s.wd != 0);
+        if raw.mask & IN_IGNORED != 0 {
+            self.wds.remove(&mut self.tree, node);
+            self.vacate(number);
+            self.news(number);
+        }
+        if of_end {
+            // Told by the name's own events, which are about to come.
+            if look {
+                self.seek_later(number);
+            }
+            return;
+        }
+        let twice = raw.mask & IN_CLOSE_WRITE != 0 && by_name && self.tree.has(node, Flags::WINDOW);
+        if live && told && !twice {
+            self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
+        }
+    }
+
+    /// Looks at a name when the events that have been read are used up.
+    fn seek_later(&mut self, number: u32) {
+        let looked = self.followed(number).map_or(0, |follow| follow.looked);
+        if self.to_look.back() != Some(&(number, looked)) {
+            self.to_look.push_back((number, looked));
+        }
+    }
+
+    /// Events were lost: every name is looked at again.
+    pub(super) fn seek_all(&mut self) {
+        self.seek_those(|_| true);
+    }
+
+    /// There is room again for watches.
+    pub(super) fn seek_with_room(&mut self) {
+        self.seek_those(|follow| follow.short);
+    }
+
+    fn seek_those(&mut self, wanted: impl Fn(&Follow) -> bool) {
+        for (at, watch) in self.watches.iter().enumerate() {
+            if let Some(Watch { follow: Some(follow), ended: false, .. }) = watch
+                && wanted(follow)
+            {
+                self.to_look.push_back((u32::try_from(at).unwrap_or(u32::MAX), follow.looked));
+            }
+        }
+    }
+
+    /// Looks at names that wait for it, unless that has been done, as many as the budget allows.
+    pub(super) fn seek_some(&mut self, left: &mut usize) {
+        while *left > 0 {
+            let Some((number, looked)) = self.to_look.pop_front() else { break };
+            if self.followed(number).is_some_and(|follow| follow.looked == looked) {
+                *left = left.saturating_sub(16);
+                self.seek(number);
+            }
+        }
+    }
+
+    fn note_blind(&mut self, number: u32, blind: Option<Failure>) {
+        let Some(follow) = self.followed(number) else { return };
+        let now = blind.map(|failure| (failure.errno, failure.path));
+        if follow.blind == now {
+            return;
+        }
+        follow.blind.clone_from(&now);
+        self.tell_trouble(number, now);
+    }
+
+    fn note_trouble(&mut self, number: u32, failure: Option<&Failure>) {
+        let Some(follow) = self.followed(number) else { return };
+        let now = failure.map(|failure| (failure.errno, failure.path.clone()));
+        let before = std::mem::replace(&mut follow.trouble, now.clone());
+        let short = |trouble: &Option<(Errno, _)>| {
+            trouble.as_ref().is_some_and(|&(errno, _)| no_room(errno))
+        };
+        follow.short = short(&now) || short(&follow.blind);
+        if before != now {
+            self.tell_trouble(number, now);
+        }
+    }
+
+    fn tell_trouble(&mut self, number: u32, trouble: Option<(Errno, Vec<u8>)>) {
+        let Some((errno, path)) = trouble else { return };
+        let name = path.len();
+        let (mask, flags, error) = (0, ERROR, errno.0);
+        self.notices.push_back(Notice {
+            watch: number,
+            mask,
+            cookie: 0,
+            flags,
+            error,
+            path,
+            name,
+            last: false,
+            gap: None,
+        });
+    }
+}
