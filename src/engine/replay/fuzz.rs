@@ -315,8 +315,8 @@ fn run(
     let begin = |step: &str| others.borrow_mut().log.begin(step);
     let end = || others.borrow_mut().log.end();
     let (flags, whole) = if third & 4 != 0 { (15, "all track") } else { (7, "all") };
-    let (words, filter) = filters(setup);
-    begin(&format!("watch 1 /t {whole}{words}"));
+    let (more, filter) = filters(setup);
+    begin(&format!("watch 1 /t {whole}{more}"));
     scene.watch_with(1, b"/t", MASK, flags, &filter)?;
     end();
     if second & 0x10 != 0 {
@@ -325,7 +325,7 @@ fn run(
         end();
     }
     if second & 0x20 != 0 && scene.engine.world.disk.resolve(b"/t/a").is_ok() {
-        begin(&format!("watch 3 /t/a {words}"));
+        begin(&format!("watch 3 /t/a {whole}"));
         // Its root may go meanwhile, or be no directory.
         let _ = scene.watch(3, b"/t/a", MASK, flags);
         end();
