@@ -153,9 +153,7 @@ impl<W: World> Engine<W> {
             let parent = self.tree.node(node).parent;
             let told = self.live(number, parent) && !self.tree.has(node, Flags::PENDING);
             if self.certain(node) && told {
-                let name = Name::new(self.tree.name(node));
                 self.tell_gone(batch, node);
-                self.leave_tomb(parent, name.get());
             } else {
                 self.wds.remove(&mut self.tree, node);
                 self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
@@ -271,7 +269,8 @@ impl<W: World> Engine<W> {
         }
         let tracks = self.tracks(number);
         if self.tree.has(child, Flags::DIR) != is_dir {
-            self.tree.mark(child, Marks::REPLACED);
+            // Both: by something of another kind.
+            self.tree.mark(child, Marks::REPLACED | Marks::CHANGED);
             return;
         }
         if is_dir && !self.same_directory(number, listing, name, child, tracks) {
@@ -353,9 +352,8 @@ impl<W: World> Engine<W> {
             }
             let name = Name::new(self.tree.name(child));
             self.tell_gone(batch, child);
-            if marks.contains(Marks::REPLACED) {
-                self.ask_now(dir, name.get(), 0);
-                self.stale = true;
+            if let Some(other) = self.tree.child(dir, name.get()) {
+                self.tell_pending(batch, other);
             }
             return;
         }
@@ -382,7 +380,23 @@ impl<W: World> Engine<W> {
         let name = Name::new(self.tree.name(child));
         let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
         self.tell(batch, parent, Some(name.get()), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
+        let (flags, marks) = (self.tree.flags(child), self.tree.marks(child));
         self.drop_child(child);
+        if !marks.contains(Marks::REPLACED) {
+            return;
+        }
+        // What the listing found in its place is as good as found only now.
+        let is_dir = flags.contains(Flags::DIR) != marks.contains(Marks::CHANGED);
+        let Some(number) = self.watch_of(parent) else { return };
+        let kind = if is_dir { Flags::DIR } else { Flags::empty() };
+        let node = self.tree.add(parent, name.get(), kind | Flags::PENDING);
+        if self.tracks(number) {
+            self.prints.unset(node);
+        }
+        if is_dir && self.follows(number) {
+            self.tree.set(node, Flags::NOTING);
+            self.push_task_tagged(node, self.rescan.unwrap_or(self.tag));
+        }
     }
 
     /// The end of an entry was lost, or its beginning: is an event of this kind about something
