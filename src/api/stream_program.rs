@@ -5,6 +5,7 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::reactor_abi::*;
+use super::report::reason_text;
 use super::stream_abi::*;
 use crate::stream::fd::Fd;
 use crate::stream::{Kind, Outside, Wrote};
@@ -187,7 +188,7 @@ impl Outside for Program {
         let (Some(log), true) = (self.log, reason != 0 && reason != libc::ECANCELED) else {
             return;
         };
-        let why = std::io::Error::from_raw_os_error(reason);
+        let why = reason_text(Errno(reason));
         let message = CString::new(format!("connection lost: {why}, {unsent} bytes unsent"));
         if let Ok(message) = message {
             let (prefix, message) = (self.prefix.as_ptr(), message.as_ptr());

@@ -256,7 +256,8 @@ static void narrow_mask(void)
         size_t count = kernel_watches(inotify_watcher_fileno(watcher), list, 8);
 
         CHECK_EQ(count, 3 + (long long)get_stats(watcher).internal_watchpoints);
-        for (size_t i = 0; i < count; i++)
+        /* But for the two of the library itself, the oldest, which come last. */
+        for (size_t i = 0; i + get_stats(watcher).internal_watchpoints < count; i++)
             CHECK_EQ(list[i].mask & (IN_ACCESS | IN_MODIFY | IN_OPEN | IN_CLOSE_NOWRITE), 0);
     }
     write_file("t/a/b/f", "text");

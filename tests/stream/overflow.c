@@ -87,6 +87,81 @@ static bool read_some(struct reader *reader)
     return true;
 }
 
+/* What a client has to be told of a tree that changed while its events were lost. */
+struct difference {
+    int fd;
+    char text[100000];
+    size_t length;
+    const char *const *wanted;
+};
+
+static bool read_difference(struct difference *difference)
+{
+    ssize_t count = read(difference->fd, difference->text + difference->length,
+                         sizeof difference->text - difference->length);
+    char *line, *end;
+
+    if (count == -1)
+        CHECK_EQ(errno, EAGAIN);
+    if (count <= 0)
+        return false;
+    difference->length += (size_t)count;
+    line = difference->text;
+    for (; (end = memchr(line, '\n', difference->length)) != NULL; line = end + 1) {
+        *end = '\0';
+        if (*difference->wanted != NULL && strstr(line, *difference->wanted) != NULL)
+            difference->wanted++;
+        difference->length -= (size_t)(end + 1 - line);
+    }
+    memmove(difference->text, line, difference->length);
+    return true;
+}
+
+static void rescan(void)
+{
+    static const char *const wanted[] = {
+        "\"rescan_begin\"", "\"path\":\"tree/old\"", "\"path\":\"tree/new\"",
+        "\"path\":\"tree/new/file\"", "\"rescan_end\"", NULL,
+    };
+    static struct difference difference;
+    struct ends ends;
+    struct life life;
+    inotify_watcher_stream_options options = options_for(&life);
+    inotify_watcher *watcher;
+    inotify_watcher_stream *stream;
+
+    make_dir("tree");
+    make_dir("tree/busy");
+    make_file("tree/old");
+    watcher = create_with_small_queue();
+    ends = small_socket();
+    difference.fd = ends.reader;
+    difference.wanted = wanted;
+    options.flags = RINOTIFY_STREAM_CLOSE_FD;
+    stream = make_stream(ends.writer, &options);
+    CHECK_OK(inotify_watcher_stream_register_watcher(stream, watcher));
+    CHECK_OK(inotify_watcher_stream_watch(stream, watcher, "tree", RINOTIFY_WATCH_MASK,
+                                          RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_AUTO_ADD |
+                                              RINOTIFY_WATCH_TRACK_ENTRIES));
+    for (unsigned i = 0; i < NAMES; i++) {
+        make_file(format("tree/busy/%06u", i));
+        remove_file(format("tree/busy/%06u", i));
+    }
+    /* The queue is full: none of this is told by the kernel. */
+    remove_file("tree/old");
+    make_dir("tree/new");
+    make_file("tree/new/file");
+    while (*difference.wanted != NULL) {
+        turn(watcher, stream);
+        (void)read_difference(&difference);
+    }
+    CHECK_EQ(get_stats(watcher).overflows, 1);
+    CHECK(stream_stats(stream).buffered_peak <= 65536 + 100);
+    inotify_watcher_stream_destroy(stream);
+    inotify_watcher_destroy(watcher);
+    CHECK_SYS(close(ends.reader));
+}
+
 int main(void)
 {
     static struct reader reader;
@@ -98,6 +173,8 @@ int main(void)
     bool after = false;
 
     check_begin(240);
+    check_case("rescan");
+    rescan();
     check_case("overflow");
     make_dir("t");
     watcher = create_with_small_queue();
