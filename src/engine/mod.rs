@@ -28,6 +28,7 @@ pub mod replay;
 mod rescan;
 mod retry;
 mod scan;
+mod seek;
 mod settle;
 mod tell;
 mod tree;

@@ -1,0 +1,253 @@
+//! Looking where a name leads that is followed, and watching what is there.
+
+use super::follow::Follow;
+use super::mask::ERROR;
+use super::tree::{Flags, Marks, NONE, NodeId};
+use super::walk::{End, Step, no_room};
+use super::watches::{Failure, Watch, WatchFlags};
+use super::world::World;
+use super::{Engine, Notice};
+use crate::sys::Errno;
+
+impl<W: World> Engine<W> {
+    pub(super) fn leave_step(&mut self, number: u32, step: &Step) {
+        if step.wd == 0 {
+            return;
+        }
+        let bits = self.hidden.remove(step.wd, &step.name, number);
+        if bits != 0 {
+            self.wide.push(step.wd);
+        }
+        self.unhide(step.wd);
+    }
+
+    /// Looks where the name leads, and watches that. Tells nothing: what the queue still says of it
+    /// comes first. Returns what went wrong.
+    pub(super) fn seek(&mut self, number: u32) -> Option<Failure> {
+        let mark = self.poke();
+        let walk = self.walk(number);
+        let root = self.watch(number)?.root;
+        for step in walk.steps.iter().filter(|step| step.wd != 0) {
+            self.hidden.add(step.wd, &step.name, number, step.bits);
+        }
+        let follow = self.followed(number)?;
+        follow.looked = mark;
+        let place = |steps: &[Step], at_end| match steps.last() {
+            Some(step) if at_end => Some((step.wd, step.name.clone())),
+            _ => None,
+        };
+        let before = place(&follow.steps, follow.at_end);
+        if place(&walk.steps, walk.at_end) != before {
+            follow.trusted = mark;
+        }
+        follow.at_end = walk.at_end;
+        let old = std::mem::replace(&mut follow.steps, walk.steps);
+        self.note_blind(number, walk.blind);
+        let was = self.tree.node(root).wd;
+        let mut failure = None;
+        match walk.end {
+            End::Found { wd, .. } if wd == was => {
+                self.note_trouble(number, None);
+                self.list_again(number, root);
+            }
+            End::Found { wd, dir, links } => {
+                self.note_trouble(number, None);
+                self.vacate(number);
+                self.occupy(number, mark, wd, dir, links);
+            }
+            End::Trouble(found) => {
+                let joining = self.followed(number).is_some_and(|follow| follow.joining);
+                let keep = no_room(found.errno) || joining;
+                self.note_trouble(number, Some(&found));
+                failure = Some(found);
+                if !keep && was != 0 {
+                    self.vacate(number);
+                }
+            }
+            End::Nothing => {
+                self.note_trouble(number, None);
+                if was != 0 {
+                    self.vacate(number);
+                }
+            }
+        }
+        // Not before: what was on the way can be the root now.
+        for step in old {
+            self.leave_step(number, &step);
+        }
+        self.leave(&walk.wds);
+        self.news(number);
+        failure
+    }
+
+    /// Nothing stands under the name; what did is let go.
+    pub(super) fn vacate(&mut self, number: u32) {
+        let Some(watch) = self.watch_mut(number) else { return };
+        let root = watch.root;
+        watch.identity = None;
+        if let Some(follow) = &mut watch.follow {
+            (follow.fresh, follow.unlisted, follow.made, follow.links) = (false, false, false, 0);
+        }
+        while self.tree.node(root).first != NONE {
+            let child = self.tree.node(root).first;
+            self.drop_child(child);
+        }
+        self.unsettle(root);
+        self.stop_listing(root);
+        self.cancel_window(root);
+        self.release_wd(root);
+        let kept = Flags::ROOT | Flags::LISTED;
+        self.tree.clear(root, !kept);
+        self.tree.unmark(root, Marks::all());
+        self.drop_gap(root);
+        self.withdraw(root);
+        self.open.retain(|&(open, _)| open != root);
+        self.narrowed.retain(|&node| node != root);
+        self.rechecks.retain(|asked| asked.dir != root);
+        self.held.retain(|held| held.watch != number);
+        self.forget_near();
+    }
+
+    /// This stands under the name now.
+    fn occupy(&mut self, number: u32, mark: u64, wd: i32, dir: Option<W::Dir>, links: u64) {
+        let identity = dir.as_ref().and_then(|dir| self.world.identity(dir).ok());
+        let Some(watch) = self.watch_mut(number) else { return };
+        let (root, flags, building) = (watch.root, watch.flags, watch.building);
+        let lists = watch.lists();
+        watch.identity = identity;
+        if let Some(follow) = &mut watch.follow {
+            (follow.fresh, follow.since, follow.links) = (true, mark, links);
+        }
+        if dir.is_some() {
+            self.tree.set(root, Flags::DIR);
+        }
+        self.adopt(number, root, wd);
+        let Some(dir) = dir else {
+            if !building {
+                // It has arrived, and whoever is told of that looks at it: an event from before is
+                // no harm, but what happens to it from now on must not be missed.
+                self.tree.clear(root, Flags::CLAIM | Flags::DORMANT);
+            }
+            return self.push_window(root, self.tag);
+        };
+        let emit = flags.contains(WatchFlags::EMIT_EXISTING);
+        let noting = emit || (flags.contains(WatchFlags::AUTO_ADD) && !building);
+        if noting {
+            self.tree.set(root, Flags::NOTING);
+        }
+        if lists {
+            self.keep(root, dir);
+            self.push_task(root);
+        } else {
+            self.push_window(root, self.tag);
+        }
+    }
+
+    /// A root that follows its name, with nothing there.
+    pub(super) fn is_vacant(&self, node: NodeId) -> bool {
+        self.tree.has(node, Flags::ROOT) && self.tree.node(node).wd == 0
+    }
+
+    /// What is there has come after the watch was made.
+    pub(super) fn is_new(&self, number: u32) -> bool {
+        let follow = self.watch(number).and_then(|watch| watch.follow.as_ref());
+        follow.is_some_and(|follow| follow.since > follow.born)
+    }
+
+    /// Its listing had to be put off.
+    fn list_again(&mut self, number: u32, root: NodeId) {
+        if let Some(follow) = self.followed(number)
+            && std::mem::take(&mut follow.unlisted)
+        {
+            self.push_task(root);
+        }
+    }
+
+    /// The root could not be reached to be listed: the queue will say where it is. True if it is
+    /// one that is followed.
+    pub(super) fn root_out_of_reach(&mut self, number: u32, node: NodeId) -> bool {
+        if !self.tree.has(node, Flags::ROOT) {
+            return false;
+        }
+        self.followed(number).map(|follow| follow.unlisted = true).is_some()
+    }
+
+    /// Looks at a name when the events that have been read are used up.
+    pub(super) fn seek_later(&mut self, number: u32) {
+        let looked = self.followed(number).map_or(0, |follow| follow.looked);
+        if self.to_look.back() != Some(&(number, looked)) {
+            self.to_look.push_back((number, looked));
+        }
+    }
+
+    /// Events were lost: every name is looked at again.
+    pub(super) fn seek_all(&mut self) {
+        self.seek_those(|_| true);
+    }
+
+    /// There is room again for watches.
+    pub(super) fn seek_with_room(&mut self) {
+        self.seek_those(|follow| follow.short);
+    }
+
+    fn seek_those(&mut self, wanted: impl Fn(&Follow) -> bool) {
+        for (at, watch) in self.watches.iter().enumerate() {
+            if let Some(Watch { follow: Some(follow), ended: false, .. }) = watch
+                && wanted(follow)
+            {
+                self.to_look.push_back((u32::try_from(at).unwrap_or(u32::MAX), follow.looked));
+            }
+        }
+    }
+
+    /// Looks at names that wait for it, unless that has been done, as many as the budget allows.
+    pub(super) fn seek_some(&mut self, left: &mut usize) {
+        while *left > 0 {
+            let Some((number, looked)) = self.to_look.pop_front() else { break };
+            if self.followed(number).is_some_and(|follow| follow.looked == looked) {
+                *left = left.saturating_sub(16);
+                self.seek(number);
+            }
+        }
+    }
+
+    fn note_blind(&mut self, number: u32, blind: Option<Failure>) {
+        let Some(follow) = self.followed(number) else { return };
+        let now = blind.map(|failure| (failure.errno, failure.path));
+        if follow.blind == now {
+            return;
+        }
+        follow.blind.clone_from(&now);
+        self.tell_trouble(number, now);
+    }
+
+    fn note_trouble(&mut self, number: u32, failure: Option<&Failure>) {
+        let Some(follow) = self.followed(number) else { return };
+        let now = failure.map(|failure| (failure.errno, failure.path.clone()));
+        let before = std::mem::replace(&mut follow.trouble, now.clone());
+        let short = |trouble: &Option<(Errno, _)>| {
+            trouble.as_ref().is_some_and(|&(errno, _)| no_room(errno))
+        };
+        follow.short = short(&now) || short(&follow.blind);
+        if before != now {
+            self.tell_trouble(number, now);
+        }
+    }
+
+    fn tell_trouble(&mut self, number: u32, trouble: Option<(Errno, Vec<u8>)>) {
+        let Some((errno, path)) = trouble else { return };
+        let name = path.len();
+        let (mask, flags, error) = (0, ERROR, errno.0);
+        self.notices.push_back(Notice {
+            watch: number,
+            mask,
+            cookie: 0,
+            flags,
+            error,
+            path,
+            name,
+            last: false,
+            gap: None,
+        });
+    }
+}
