@@ -174,7 +174,12 @@ impl<W: World> Engine<W> {
         let exchanged = before != Some(false)
             && self.goes_back(to, &next, held)
             && match stood {
-                Stood::Nothing => false,
+                // What is said to be gone may have come unseen. What moves away is then not what has
+                // just come, whose MOVE_SELF would come a second time.
+                Stood::Nothing => match self.came(held) {
+                    Some(wd) => !self.moved_on(to, &next, wd, held),
+                    None => false,
+                },
                 Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
                 Stood::Perhaps => match self.came(held) {
                     Some(wd) => !self.moved_on(to, &next, wd, held),

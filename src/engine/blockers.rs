@@ -12,8 +12,9 @@ use super::world::World;
 use libc::{IN_ATTRIB, IN_DELETE_SELF, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
 
 impl<W: World> Engine<W> {
-    /// Waits for the mode of the directory that is in the way.
-    pub(super) fn block(&mut self, number: u32, node: NodeId) {
+    /// Waits for the mode of the directory that is in the way. `opened`: it could be opened, so that
+    /// its mode is not what keeps it from being listed.
+    pub(super) fn block(&mut self, number: u32, node: NodeId, opened: bool) {
         let blocker = self.blocker_of(node);
         let parent = self.tree.node(blocker).parent;
         let anchor = if parent == NONE { blocker } else { parent };
@@ -43,7 +44,7 @@ impl<W: World> Engine<W> {
         if !asked {
             *self.gaps.anchors.entry(anchor).or_insert(0) += 1;
             // What changed before it was asked for is not told: one more look.
-            if self.ask_attrib(number, anchor) {
+            if self.ask_attrib(number, anchor) && !opened {
                 self.try_again(node, self.tag);
             }
         }

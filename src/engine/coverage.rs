@@ -179,7 +179,7 @@ impl<W: World> Engine<W> {
             self.tree.set(node, Flags::NOTING);
         }
         if errno.0 == libc::EACCES || errno.0 == libc::EPERM {
-            self.block(number, node);
+            self.block(number, node, step == "getdents64");
         }
         if !told {
             self.tell_gap(number, node, errno);
