@@ -32,14 +32,6 @@ const FIGURES: u64 = 4096;
 /// Watch, wd, mask and path of a watchpoint.
 type Watchpoint = (i64, i32, u32, Vec<u8>);
 
-/// What the thread that adds a tree has for the one that called.
-enum Message {
-    /// Directories watched so far.
-    Watched(u64),
-    /// The filter is to be asked.
-    Ask,
-}
-
 /// A watch as the C layer sees it.
 pub struct Entry {
     /// The user's side.
@@ -237,6 +229,19 @@ impl Watcher {
             .map(|(&id, _)| id)
     }
 
+    /// A step of scanning the tree of a new watch: is it complete, and how many directories are
+    /// watched?
+    fn step(&self, start: WatchStart, cwd: &mut Option<OwnCwd>) -> (bool, u64) {
+        let result = self.engine(|engine| {
+            engine.world.cwd = cwd.take();
+            let done = engine.build(start, STEP);
+            *cwd = engine.world.cwd.take();
+            (done, engine.progress(start))
+        });
+        // Closed meanwhile: that is for the caller to find.
+        result.unwrap_or((true, 0))
+    }
+
     /// Scans the tree of a new watch, in steps. False if the progress function gave up.
     fn build(
         &self,
@@ -244,50 +249,39 @@ impl Watcher {
         entry: &Entry,
         mut progress: Option<&mut dyn FnMut(u64) -> bool>,
     ) -> bool {
-        let step = |cwd: &mut Option<OwnCwd>| {
-            let result = self.engine(|engine| {
-                engine.world.cwd = cwd.take();
-                let done = engine.build(start, STEP);
-                *cwd = engine.world.cwd.take();
-                (done, engine.progress(start))
-            });
-            // Closed meanwhile: that is for the caller to find.
-            result.unwrap_or((true, 0))
-        };
+        if entry.user.filter.is_some() {
+            // It is called on this thread, after each step.
+            return self.build_alone(start, entry, progress);
+        }
         for _ in 0..OWN_STEPS {
-            let (done, _) = step(&mut None);
+            let (done, _) = self.step(start, &mut None);
             if done {
                 return true;
             }
-            self.ask_for(start, entry);
         }
         let wanted = progress.is_some();
-        let asks = entry.user.filter.is_some();
         let (tell, told) = mpsc::sync_channel(1);
-        let (answer, answered) = mpsc::sync_channel(1);
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let work = || {
                 door::inside();
                 // Not allowed here: names are then taken by way of /proc/self/fd.
                 let mut cwd = OwnCwd::new().ok();
-                let (tell, answered) = (tell, answered);
+                let tell = tell;
                 let mut next = 0;
                 while !stop.load(Ordering::Acquire) {
-                    let (done, directories) = step(&mut cwd);
+                    let (done, directories) = self.step(start, &mut cwd);
                     if wanted && directories >= next {
                         next = directories + FIGURES;
                         // The caller has not taken the last figure yet: it will get a later one.
-                        let _ = tell.try_send(Message::Watched(directories));
+                        let _ = tell.try_send(directories);
                     }
                     if done {
                         break;
                     }
-                    // The filter is called on the caller's thread.
-                    let asked = asks && tell.send(Message::Ask).is_ok();
-                    if asked && answered.recv().is_err() {
-                        break;
-                    }
+                }
+                if let Some(cwd) = cwd {
+                    cwd.leave();
                 }
             };
             let thread = sys::without_signals(|| match sys::refused(Call::Thread) {
@@ -299,39 +293,14 @@ impl Watcher {
             });
             let Some(thread) = thread else {
                 // No thread to be had: on this one, then.
-                let mut next = 0;
-                loop {
-                    let (done, directories) = step(&mut None);
-                    if done {
-                        return true;
-                    }
-                    self.ask_for(start, entry);
-                    if let Some(progress) = &mut progress
-                        && directories >= next
-                    {
-                        next = directories + FIGURES;
-                        if !progress(directories) {
-                            return false;
-                        }
-                    }
-                }
+                return self.build_alone(start, entry, progress);
             };
             let mut go_on = true;
-            while let Ok(message) = told.recv() {
-                match (message, &mut progress) {
-                    (Message::Watched(directories), Some(progress)) if go_on => {
-                        if !progress(directories) {
-                            go_on = false;
-                            stop.store(true, Ordering::Release);
-                        }
-                    }
-                    (Message::Watched(_), _) => {}
-                    (Message::Ask, _) => {
-                        if go_on {
-                            self.ask_for(start, entry);
-                        }
-                        // Nobody waits any more if it has stopped.
-                        let _ = answer.send(());
+            if let Some(progress) = &mut progress {
+                while let Ok(directories) = told.recv() {
+                    if go_on && !progress(directories) {
+                        go_on = false;
+                        stop.store(true, Ordering::Release);
                     }
                 }
             }
@@ -341,6 +310,31 @@ impl Watcher {
             }
             go_on
         })
+    }
+
+    /// The same without a thread of its own, and with a filter.
+    fn build_alone(
+        &self,
+        start: WatchStart,
+        entry: &Entry,
+        mut progress: Option<&mut dyn FnMut(u64) -> bool>,
+    ) -> bool {
+        let mut next = 0;
+        loop {
+            let (done, directories) = self.step(start, &mut None);
+            if done {
+                return true;
+            }
+            self.ask_for(start, entry);
+            if let Some(progress) = &mut progress
+                && directories >= next
+            {
+                next = directories + FIGURES;
+                if !progress(directories) {
+                    return false;
+                }
+            }
+        }
     }
 
     /// Ends watches by path.

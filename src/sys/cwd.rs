@@ -19,6 +19,13 @@ impl OwnCwd {
         Ok(Self { at: 0 })
     }
 
+    /// Goes where nothing is kept alive or busy by it: a thread that was joined can have its current
+    /// directory a little longer.
+    pub fn leave(self) {
+        // SAFETY: the path is NUL-terminated. The directory of the process is another one.
+        unsafe { libc::chdir(c"/".as_ptr()) };
+    }
+
     /// inotify_add_watch(2) for `name` in `dir`.
     pub fn add_at(
         &mut self,
