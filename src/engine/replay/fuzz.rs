@@ -77,7 +77,7 @@ pub fn decode(data: &[u8]) {
         }
     }
     told += scene.drain().unwrap().len();
-    let [_, _, nodes, _, memory] = scene.engine.figures();
+    let [_, _, nodes, _, memory, _] = scene.engine.figures();
     assert!(told <= TOLD * (data.len() + 16), "{told} events of {} bytes", data.len());
     assert!(nodes <= 64 + data.len() as u64, "{nodes} nodes of {} bytes", data.len());
     assert!(memory <= MEMORY, "{memory} bytes held");
