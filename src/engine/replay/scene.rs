@@ -78,14 +78,17 @@ impl Scene {
         Ok(())
     }
 
-    /// Says yes or no to what the engine asks.
-    fn answer(&mut self, of: Option<WatchStart>) {
+    /// Says yes or no to what the engine asks. True if it asked anything.
+    fn answer(&mut self, of: Option<WatchStart>) -> bool {
+        let mut asked = false;
         while let Some(ask) = self.engine.next_question(of) {
             let name = &ask.path[ask.name..];
             let refused = self.refused.get(&ask.watch);
             let no = refused.is_some_and(|names| names.iter().any(|refused| refused == name));
             self.engine.answer(ask.serial, !no);
+            asked = true;
         }
+        asked
     }
 
     /// What the root of a watch is; by the time of the call its path may lead elsewhere.
@@ -107,8 +110,9 @@ impl Scene {
         self.batch.clear();
         let turned = self.engine.turn(&mut self.batch);
         let worked = turned.map_err(|errno| format!("turn: {errno:?}"))?;
-        self.answer(None);
-        self.engine.rouse();
+        if self.answer(None) {
+            self.engine.rouse();
+        }
         let mut paths = Paths::default();
         let mut all = Vec::new();
         for out in (0..).map_while(|at| self.batch.get(at)) {
