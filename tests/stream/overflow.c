@@ -9,6 +9,7 @@
 #define QUEUE 16384
 #define NAMES 40000
 #define LAST 999999
+#define WANTED 3
 
 static bool set_limit(unsigned long limit)
 {
@@ -92,7 +93,8 @@ struct difference {
     int fd;
     char text[100000];
     size_t length;
-    const char *const *wanted;
+    const char *wanted[WANTED];
+    bool began, ended;
 };
 
 static bool read_difference(struct difference *difference)
@@ -109,8 +111,14 @@ static bool read_difference(struct difference *difference)
     line = difference->text;
     for (; (end = memchr(line, '\n', difference->length)) != NULL; line = end + 1) {
         *end = '\0';
-        if (*difference->wanted != NULL && strstr(line, *difference->wanted) != NULL)
-            difference->wanted++;
+        if (strstr(line, "\"rescan_begin\"") != NULL)
+            difference->began = true;
+        if (strstr(line, "\"rescan_end\"") != NULL)
+            difference->ended = true;
+        for (size_t i = 0; difference->began && i < WANTED; i++) {
+            if (difference->wanted[i] != NULL && strstr(line, difference->wanted[i]) != NULL)
+                difference->wanted[i] = NULL;
+        }
         difference->length -= (size_t)(end + 1 - line);
     }
     memmove(difference->text, line, difference->length);
@@ -119,11 +127,9 @@ static bool read_difference(struct difference *difference)
 
 static void rescan(void)
 {
-    static const char *const wanted[] = {
-        "\"rescan_begin\"", "\"path\":\"tree/old\"", "\"path\":\"tree/new\"",
-        "\"path\":\"tree/new/file\"", "\"rescan_end\"", NULL,
+    static struct difference difference = {
+        .wanted = {"\"path\":\"tree/old\"", "\"path\":\"tree/new\"", "\"path\":\"tree/new/file\""},
     };
-    static struct difference difference;
     struct ends ends;
     struct life life;
     inotify_watcher_stream_options options = options_for(&life);
@@ -136,7 +142,6 @@ static void rescan(void)
     watcher = create_with_small_queue();
     ends = small_socket();
     difference.fd = ends.reader;
-    difference.wanted = wanted;
     options.flags = RINOTIFY_STREAM_CLOSE_FD;
     stream = make_stream(ends.writer, &options);
     CHECK_OK(inotify_watcher_stream_register_watcher(stream, watcher));
@@ -151,10 +156,13 @@ static void rescan(void)
     remove_file("tree/old");
     make_dir("tree/new");
     make_file("tree/new/file");
-    while (*difference.wanted != NULL) {
+    while (!difference.ended) {
         turn(watcher, stream);
         (void)read_difference(&difference);
     }
+    CHECK(difference.began);
+    for (size_t i = 0; i < WANTED; i++)
+        CHECK(difference.wanted[i] == NULL);
     CHECK_EQ(get_stats(watcher).overflows, 1);
     CHECK(stream_stats(stream).buffered_peak <= 65536 + 100);
     inotify_watcher_stream_destroy(stream);
