@@ -330,9 +330,9 @@ static void pause_until_overflow(void)
     check_held();
     CHECK_EQ(lines, 0);
     CHECK_OK(inotify_watcher_resume_producing(watcher));
-    while (recorder_find(&recorder, "queue_overflow t") < 0)
+    while (recorder_find(&recorder, "queue_overflow t [rescan_begin]") < 0)
         loop_turn(true);
-    overflow = (size_t)recorder_find(&recorder, "queue_overflow t");
+    overflow = (size_t)recorder_find(&recorder, "queue_overflow t [rescan_begin]");
     CHECK(overflow + 4 >= limit);
     for (size_t i = 0; i < overflow; i++)
         CHECK_STR(recorder.lines[i], format("create t/%zu", i));
