@@ -91,6 +91,11 @@ static void print_event(const inotify_watcher_event *event)
     }
     inotify_watcher_mask_names(event->mask, words, sizeof words);
     fputs(words, stdout);
+    if ((event->flags & RINOTIFY_EVENT_COVERAGE) != 0)
+        fputs(event->coverage == RINOTIFY_COVERAGE_COMPLETE  ? "complete"
+              : event->coverage == RINOTIFY_COVERAGE_PARTIAL ? "partial"
+                                                             : "out_of_step",
+              stdout);
     if ((event->flags & RINOTIFY_EVENT_ROOT) != 0)
         fputs("|root", stdout);
     if ((event->flags & RINOTIFY_EVENT_SYNTHETIC) != 0)

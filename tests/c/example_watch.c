@@ -283,7 +283,8 @@ static void overflow(void)
         remove_file("t/f");
     }
     program_signal(&program, SIGCONT);
-    program_wait(&program, "queue_overflow t");
+    program_wait(&program, "queue_overflow|rescan_begin t");
+    program_wait(&program, "rescan_end t");
     make_file("t/later");
     program_wait(&program, "create t/later");
     program_signal(&program, SIGINT);
