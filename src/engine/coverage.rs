@@ -323,13 +323,14 @@ impl<W: World> Engine<W> {
         });
     }
 
-    /// A directory is covered: told when all that its scan finds is told.
+    /// A directory is covered, unless its listing still fails: told when all that its scan finds is
+    /// told. Until then it waits for the mode that was in the way, so that a listing that fails
+    /// again and again is not taken for one that fails for the first time.
     pub(super) fn covered(&mut self, node: NodeId, tag: u32) {
         if self.gaps.at.is_empty() || !self.gaps.at.contains_key(&node) {
             return;
         }
         self.tree.clear(node, Flags::UNCOVERED);
-        self.unblock(node);
         if let Some(gap) = self.gaps.at.get_mut(&node) {
             gap.owed = false;
         }
