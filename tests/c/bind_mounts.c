@@ -44,6 +44,8 @@ static void two_roots(void)
     CHECK_TABLES(watcher);
     CHECK_SYS(umount("b"));
     inotify_watcher_destroy(watcher);
+    recorder_clear(&one);
+    recorder_clear(&two);
 }
 
 /* The second name goes, the inode stays: the kernel says nothing, and the watch made by that name
@@ -68,6 +70,8 @@ static void unbound(void)
     CHECK_OK(inotify_watcher_ignore(watcher, "b"));
     CHECK_EQ(kernel_watch_count(watcher), 0);
     inotify_watcher_destroy(watcher);
+    recorder_clear(&one);
+    recorder_clear(&two);
 }
 
 /* The root bound inside itself: below the second name there is an end. */
@@ -93,6 +97,7 @@ static void inside_itself(void)
     CHECK_TABLES(watcher);
     CHECK_SYS(umount("t/self"));
     inotify_watcher_destroy(watcher);
+    recorder_clear(&recorder);
 }
 
 /* A file with two names. */
@@ -114,6 +119,8 @@ static void file(void)
     EXPECT(watcher, &two, "close_write b");
     CHECK_SYS(umount("b"));
     inotify_watcher_destroy(watcher);
+    recorder_clear(&one);
+    recorder_clear(&two);
 }
 
 int main(void)

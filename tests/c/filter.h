@@ -73,4 +73,10 @@ static inline int64_t watch_filtered(inotify_watcher *watcher, const char *path,
         recorder_clear(&(filtered)->recorder);                                           \
     } while (0)
 
+static inline void filtered_clear(struct filtered *filtered)
+{
+    recorder_clear(&filtered->recorder);
+    recorder_clear(&filtered->asked);
+}
+
 #endif /* FILTER_H */

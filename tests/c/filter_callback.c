@@ -62,6 +62,7 @@ static void asked(void)
     CHECK_OK(inotify_watcher_ignore(watcher, "t"));
     CHECK_EQ(filtered.recorder.released, 1);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 /* A directory that goes before anybody was asked, one that comes again, and one that is renamed. */
@@ -83,6 +84,7 @@ static void gone_meanwhile(void)
     CHECK_EQ(kernel_watch_count(watcher), 4);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 /* The descriptor is readable as long as there is something to ask, a question at a time. */
@@ -114,6 +116,7 @@ static void readable(void)
     CHECK_EQ(kernel_watch_count(watcher), 1 + 1 + 9 + 9 * 9);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 struct large {
@@ -180,6 +183,7 @@ static void large_tree(void)
     CHECK_EQ(get_stats(watcher).pending, 0);
     CHECK_EQ(get_stats(watcher).directories, 0);
     inotify_watcher_destroy(watcher);
+    recorder_clear(&large.recorder);
 }
 
 /* ---- What a filter may do. */
@@ -268,6 +272,7 @@ static void acts(void)
     CHECK_EQ(kernel_watch_count(watcher), 0);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    recorder_clear(&active.recorder);
 
     check_case("act-ignore-below");
     memset(&active, 0, sizeof active);
@@ -289,6 +294,7 @@ static void acts(void)
     CHECK_EQ(kernel_watch_count(watcher), 2);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    recorder_clear(&active.recorder);
 
     check_case("act-watch");
     memset(&active, 0, sizeof active);
@@ -302,6 +308,7 @@ static void acts(void)
     CHECK_EQ(recorder_count(&active.recorder, "create t/a/b/f"), 2);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    recorder_clear(&active.recorder);
 
     check_case("act-destroy");
     memset(&active, 0, sizeof active);
@@ -312,6 +319,7 @@ static void acts(void)
     CHECK_EQ(inotify_watcher_sync(watcher), -EBADF);
     CHECK_EQ(active.asked, 1);
     CHECK_EQ(active.recorder.released, 1);
+    recorder_clear(&active.recorder);
     check_case("act-destroy-at-setup");
     memset(&active, 0, sizeof active);
     active.act = DESTROY;
@@ -336,6 +344,7 @@ static void watched_again(void)
     EXPECT_ASKED(watcher, &filtered, "1 t/a", "1 t/no", "2 t/a/no");
     CHECK_EQ(kernel_watch_count(watcher), 2);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 int main(void)

@@ -40,6 +40,7 @@ static void at_setup(void)
     CHECK_EQ(filtered.recorder.released, 1);
     CHECK_EQ(kernel_watch_count(watcher), 0);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 /* With the existing entries told, and with one that comes later, moved in, or made as a tree. */
@@ -83,6 +84,7 @@ static void later(void)
     CHECK_EQ(kernel_watch_count(watcher), 5);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 /* From an excluded name to another, and back; with no sync between, and as an exchange. */
@@ -142,6 +144,7 @@ static void renamed(void)
     CHECK_EQ(inotify_watcher_is_watched(watcher, "t/.git/in"), 0);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 /* With a slash it is the path below the root that counts: when the directory itself gets it. */
@@ -184,6 +187,7 @@ static void paths(void)
     CHECK_EQ(kernel_watch_count(watcher), 6);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 /* Two watches of one tree do not see each other's patterns; the kernel's watch is there for the
@@ -227,6 +231,9 @@ static void two_watches(void)
     CHECK_EQ(one.recorder.released + two.recorder.released, 1);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&one);
+    filtered_clear(&two);
+    recorder_clear(&all);
 }
 
 /* Ignored by the caller as well: that stays with the directory, wherever it goes. */
@@ -249,6 +256,7 @@ static void ignored_too(void)
     CHECK_EQ(inotify_watcher_ignore(watcher, "t/d"), -ENOENT);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 /* Lists that are refused, empty, or changed after the call. */
@@ -297,6 +305,7 @@ static void bad_lists(void)
     CHECK_OK(inotify_watcher_watch_with(watcher, "t", &options));
     CHECK_EQ(kernel_watch_count(watcher), 4);
     inotify_watcher_destroy(watcher);
+    filtered_clear(&filtered);
 }
 
 int main(void)

@@ -66,6 +66,8 @@ static void another_file_system(uint32_t more)
     EXPECT(watcher, &one, "create t/m/in/f");
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
+    recorder_clear(&one);
+    recorder_clear(&all);
 }
 
 /* Mounted on a new directory before anybody looked; and with a root that is a mount point itself. */
@@ -93,6 +95,9 @@ static void later(void)
                "create|is_dir t/m/new/deep [synthetic]", "create t/m/new/deep/f [synthetic]");
     EXPECT_NOTHING(watcher, &one);
     inotify_watcher_destroy(watcher);
+    recorder_clear(&one);
+    recorder_clear(&all);
+    recorder_clear(&inside);
     CHECK_SYS(umount("t/m"));
 }
 
@@ -123,6 +128,8 @@ static void bound(void)
     CHECK_SYS(umount("t/c"));
     CHECK_SYS(umount("t/b"));
     inotify_watcher_destroy(watcher);
+    recorder_clear(&one);
+    recorder_clear(&all);
 }
 
 /* The flag is one that can be changed: for what is found from then on. */
@@ -151,6 +158,7 @@ static void changed(void)
     CHECK_SYS(umount("t/two"));
     CHECK_SYS(umount("n"));
     inotify_watcher_destroy(watcher);
+    recorder_clear(&recorder);
 }
 
 int main(void)
