@@ -956,7 +956,7 @@ int inotify_watcher_do_read(inotify_watcher *watcher);
  * watch and returns its id. Other calls make watches of their own, however they overlap.
  *
  * Returns the id (> 0, never reused), or a negative errno: -EINVAL (NULL, an unknown flag, no event
- * bit, an empty path), -ENAMETOOLONG, -ENOENT, -EACCES, -ENOTDIR, -ENOSPC (max_user_watches:
+ * bit, an empty path), -ENAMETOOLONG, -ENOENT (also if it goes during the call), -EACCES, -ENOTDIR, -ENOSPC (max_user_watches:
  * inotify_watcher_last_error() has the directory and the limit), -ENOMEM, -EMFILE, -EEXIST
  * (IN_MASK_CREATE and watched already), -EBADF, -ENOTRECOVERABLE. After a failure nothing of it is
  * left. A large tree takes its time: about 5 us a directory; other threads can read meanwhile.

@@ -6,8 +6,10 @@ use super::mask::{DIRENT, MOVE};
 use super::names::Name;
 use super::tell::Aim;
 use super::tree::{Flags, NONE, NodeId};
+use super::watches::Failure;
 use super::world::World;
 use super::{Batch, Engine, Head};
+use crate::sys::Errno;
 
 use libc::{
     IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
@@ -242,6 +244,11 @@ impl<W: World> Engine<W> {
             if live {
                 self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
             }
+            if raw.mask & IN_IGNORED != 0 && self.root_lost_early(number) {
+                self.wds.remove(&mut self.tree, node);
+                self.gaps.more_room();
+                return;
+            }
             if raw.mask & IN_IGNORED != 0 {
                 if live {
                     batch.mark_last();
@@ -282,6 +289,17 @@ impl<W: World> Engine<W> {
         if live && only_here {
             self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
         }
+    }
+
+    /// The root of a watch that is still being made is gone: the call that makes it fails. True if
+    /// it is such a watch.
+    fn root_lost_early(&mut self, number: u32) -> bool {
+        let Some(watch) = self.watch_mut(number).filter(|watch| watch.building) else {
+            return false;
+        };
+        let gone = Failure { errno: Errno(libc::ENOENT), step: "watch", path: watch.path.clone() };
+        watch.failure.get_or_insert(gone);
+        true
     }
 
     /// The file system of a directory is gone: told once, where it was mounted, and what was below

@@ -89,6 +89,45 @@ static void cancelled(void)
     recorder_clear(&other);
 }
 
+/* A filter that takes the tree away, and lets the library see it. */
+static int take_away(inotify_watcher *watcher, const inotify_watcher_directory *directory,
+                     void *user_data)
+{
+    (void)directory;
+    (void)user_data;
+    if (access("many", F_OK) == 0)
+        remove_tree("many");
+    drain(watcher);
+    return 1;
+}
+
+/* The root goes while its tree is added: nothing is told of such a watch, the call fails. */
+static void root_goes(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    inotify_watcher_watch_options options = {.size = sizeof options,
+                                             .mask = RINOTIFY_WATCH_MASK,
+                                             .flags = TREE | RINOTIFY_WATCH_EMIT_EXISTING,
+                                             .callback = record,
+                                             .user_data = &recorder,
+                                             .release = record_release,
+                                             .filter = take_away};
+    inotify_watcher_stats before = get_stats(watcher);
+    size_t kernel = kernel_watches(inotify_watcher_fileno(watcher), NULL, 0);
+
+    make_many(3, 3);
+    CHECK_EQ(inotify_watcher_watch_with(watcher, "many", &options), -ENOENT);
+    CHECK_EQ(last_error(watcher).error, ENOENT);
+    CHECK_STR(last_error(watcher).path, "many");
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(recorder.count, 0);
+    CHECK_EQ(recorder.released, 0);
+    check_unchanged(watcher, kernel, &before);
+    inotify_watcher_destroy(watcher);
+    CHECK_EQ(recorder.released, 0);
+}
+
 static void simple_failures(void)
 {
     inotify_watcher *watcher = create();
@@ -217,6 +256,8 @@ int main(void)
     simple_failures();
     check_case("cancelled");
     cancelled();
+    check_case("root-goes");
+    root_goes();
     check_case("thread");
     error_of_a_thread();
     check_case("forbidden");
