@@ -324,18 +324,28 @@ impl<W: World> Engine<W> {
     }
 
     /// A directory is covered, unless its listing still fails: told when all that its scan finds is
-    /// told. Until then it waits for the mode that was in the way, so that a listing that fails
-    /// again and again is not taken for one that fails for the first time.
+    /// told.
     pub(super) fn covered(&mut self, node: NodeId, tag: u32) {
         if self.gaps.at.is_empty() || !self.gaps.at.contains_key(&node) {
             return;
         }
         self.tree.clear(node, Flags::UNCOVERED);
+        if !self.tree.has(node, Flags::LISTING) {
+            self.unblock(node);
+        }
         if let Some(gap) = self.gaps.at.get_mut(&node) {
             gap.owed = false;
         }
         self.gaps.filled.retain(|&(filled, _)| filled != node);
         self.gaps.filled.push((node, tag));
+    }
+
+    /// A listing is over. Only now a directory that is covered no longer waits for a mode: else a
+    /// listing that fails again and again would each time be taken for one that fails at first.
+    pub(super) fn listed(&mut self, node: NodeId) {
+        if self.gaps.filled.iter().any(|&(filled, _)| filled == node) {
+            self.unblock(node);
+        }
     }
 
     /// Gaps that are filled, and all told. True if there was one.

@@ -355,6 +355,7 @@ impl<W: World> Engine<W> {
             return;
         }
         self.tree.clear(node, Flags::LISTING);
+        self.listed(node);
         if whole {
             self.tree.unmark(node, Marks::STALE);
         }
