@@ -11,6 +11,9 @@ use super::world::World;
 
 use libc::{IN_ATTRIB, IN_DELETE_SELF, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
 
+/// So few directories that are not covered can all be looked at for each change of a mode.
+const FEW: usize = 64;
+
 impl<W: World> Engine<W> {
     /// Waits for the mode of the directory that is in the way. `opened`: it could be opened, so that
     /// its mode is not what keeps it from being listed.
@@ -43,10 +46,12 @@ impl<W: World> Engine<W> {
         entry.waiting.insert(node);
         if !asked {
             *self.gaps.anchors.entry(anchor).or_insert(0) += 1;
-            // What changed before it was asked for is not told: one more look.
-            if self.ask_attrib(number, anchor) && !opened {
-                self.try_again(node, self.tag);
-            }
+            self.ask_attrib(number, anchor);
+        }
+        // What changed before it was asked for is not told; and what was in the way may have been
+        // something else, which is not any more.
+        if !opened {
+            self.try_again(node, self.tag);
         }
     }
 
@@ -82,10 +87,10 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Asks the kernel for ATTRIB at a directory, if it was not before. True if it is new.
-    fn ask_attrib(&mut self, number: u32, anchor: NodeId) -> bool {
+    /// Asks the kernel for ATTRIB at a directory, if it was not before.
+    fn ask_attrib(&mut self, number: u32, anchor: NodeId) {
         if self.gaps.anchors.get(&anchor) != Some(&1) || self.base_mask(anchor) & IN_ATTRIB != 0 {
-            return false;
+            return;
         }
         let wd = self.tree.node(anchor).wd;
         let bits = IN_ATTRIB | IN_MASK_ADD;
@@ -104,13 +109,10 @@ impl<W: World> Engine<W> {
             }
             (got, _) => got,
         };
-        match got {
-            Ok(is) if is == wd => true,
-            Ok(other) => {
-                self.refuse(other);
-                false
-            }
-            Err(_) => false,
+        if let Ok(other) = got
+            && other != wd
+        {
+            self.refuse(other);
         }
     }
 
@@ -159,10 +161,17 @@ impl<W: World> Engine<W> {
     /// The attributes of a directory have changed, or those of an entry of it.
     pub(super) fn attributes_changed(&mut self, node: NodeId, name: &[u8]) {
         let at = if name.is_empty() { Some(node) } else { self.tree.child(node, name) };
-        if let Some(known) = at.and_then(|at| self.gaps.blockers.get(&at)) {
-            let waiting = known.waiting.iter().copied().collect();
-            self.try_all_again(waiting);
+        let Some(at) = at else { return };
+        let mut again = Vec::new();
+        if let Some(known) = self.gaps.blockers.get(&at) {
+            again.extend(known.waiting.iter().copied());
         }
+        if self.gaps.at.len() <= FEW {
+            // A mode that changed twice can have been the wrong one to wait for.
+            let below = |&gap: &NodeId| self.is_below(gap, at);
+            again.extend(self.gaps.at.keys().copied().filter(below));
+        }
+        self.try_all_again(again);
     }
 
     /// A directory has moved in the tree: what is above it may no longer be in the way.

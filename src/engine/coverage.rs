@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::mask::COVERAGE;
+use super::scan::gone;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::{Coverage, WatchFlags};
 use super::world::World;
@@ -48,7 +49,7 @@ pub(super) struct Gaps {
     pub(super) blockers: HashMap<NodeId, Blocker>,
     /// Directories of which ATTRIB is wanted, and for how many blockers.
     pub(super) anchors: HashMap<NodeId, u32>,
-    /// Gaps behind a blocker that is another directory.
+    /// Gaps because of another directory above.
     pub(super) far: HashSet<NodeId>,
     /// Gaps that wait for room, the oldest first.
     pub(super) left_out: BTreeSet<(u64, NodeId)>,
@@ -222,6 +223,12 @@ impl<W: World> Engine<W> {
         if errno.0 != libc::EACCES && errno.0 != libc::EPERM {
             self.unblock(node);
         }
+        if gone(errno) {
+            // A directory above has moved, and the queue may not have said so yet.
+            self.gaps.far.insert(node);
+        } else if blocker == NONE || blocker == node {
+            self.gaps.far.remove(&node);
+        }
         if let Some(watch) = self.watch_mut(number) {
             watch.gaps += u64::from(old.is_none());
             watch.left_out += u64::from(limit);
@@ -372,6 +379,7 @@ impl<W: World> Engine<W> {
             return;
         };
         self.tree.clear(node, Flags::UNCOVERED);
+        self.gaps.far.remove(&node);
         self.gaps.filled.retain(|&(filled, _)| filled != node);
         let limit = is_limit(gap.errno);
         if limit {

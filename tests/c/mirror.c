@@ -41,8 +41,10 @@ static void take_away(struct mirror *mirror, const char *top)
     mirror->count = left;
 }
 
-static void carry(struct mirror *mirror, const char *from, const char *to)
+static void carry(struct mirror *mirror, const char *was, const char *is)
 {
+    /* The strings given can be buffers of format(), which is called for each entry. */
+    char *from = strdup(was), *to = strdup(is);
     size_t length = strlen(from);
 
     for (size_t i = 0; i < mirror->count; i++) {
@@ -53,6 +55,8 @@ static void carry(struct mirror *mirror, const char *from, const char *to)
             free(path);
         }
     }
+    free(from);
+    free(to);
 }
 
 static void add(struct mirror *mirror, const char *path, bool directory)
@@ -88,8 +92,9 @@ void mirror_event(inotify_watcher *watcher, const inotify_watcher_event *event, 
         return;
     }
     if ((event->mask & IN_MOVED_TO) != 0) {
-        const char *kept = kept_path(event->cookie);
+        char kept[32];
 
+        snprintf(kept, sizeof kept, "%s", kept_path(event->cookie));
         take_away(mirror, event->path);
         if (event->old_path == NULL) {
             add(mirror, event->path, directory);
@@ -102,6 +107,8 @@ void mirror_event(inotify_watcher *watcher, const inotify_watcher_event *event, 
         CHECK_EQ(find(mirror, event->path)->directory, directory);
         return;
     }
+    if (mirror->many_writers && (event->mask & (IN_DELETE | IN_MOVED_FROM)) == 0)
+        return;
     if (entry == NULL)
         check_fail(__FILE__, __LINE__, "event %x of an entry that is not there: %s", event->mask,
                    event->path);

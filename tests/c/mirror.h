@@ -19,6 +19,7 @@ struct mirror {
     size_t count;
     size_t room;
     unsigned announced; /* entries that appeared so far */
+    bool many_writers; /* an entry's own events can come after the end of its name */
 };
 
 /* The callback; its user data is a struct mirror. An event that contradicts the mirror (an entry
