@@ -170,18 +170,18 @@ impl<W: World> Engine<W> {
         let proven = held.is_some()
             || before == Some(true)
             || matches!(stood, Stood::Watched(_))
-            || self.tree.child(to, name).is_some_and(|child| !self.tree.has(child, Flags::TOMB));
+            || self.standing(to, name).is_some();
         let exchanged = before != Some(false)
             && self.goes_back(to, &next, held)
             && match stood {
                 // What is said to be gone may have come unseen. What moves away is then not what has
                 // just come, whose MOVE_SELF would come a second time.
-                Stood::Nothing => match self.came(held) {
+                Stood::Nothing => match self.came(raw, held) {
                     Some(wd) => !self.moved_on(to, &next, wd, held),
                     None => false,
                 },
-                Stood::Watched(wd) => self.directory_stayed(to, &next, wd, held),
-                Stood::Perhaps => match self.came(held) {
+                Stood::Watched(wd) => self.directory_stayed(to, raw, &next, wd, held),
+                Stood::Perhaps => match self.came(raw, held) {
                     Some(wd) => !self.moved_on(to, &next, wd, held),
                     None => self.still_there(to, &next, target.get()),
                 },
@@ -296,10 +296,37 @@ impl<W: World> Engine<W> {
     }
 
     /// The wd of the directory that came.
-    fn came(&self, held: Option<&Held>) -> Option<i32> {
+    fn came(&self, raw: &Raw, held: Option<&Held>) -> Option<i32> {
         let node = held.map_or(NONE, |held| held.node);
         let wd = if node == NONE { 0 } else { self.tree.node(node).wd };
-        (wd != 0).then_some(wd)
+        if wd == 0 { self.came_with(raw) } else { Some(wd) }
+    }
+
+    /// The wd of the directory that came with this MOVED_TO: its MOVE_SELF follows (include/linux/
+    /// fsnotify.h, fsnotify_move).
+    fn came_with(&self, raw: &Raw) -> Option<i32> {
+        let next = self.input.event(raw.next)?;
+        let shown = raw.mask & IN_ISDIR != 0 && next.mask & IN_MOVE_SELF != 0;
+        // One that was taken from the kernel meanwhile does not tell its next move.
+        (shown && self.wds.get(next.wd).is_some()).then_some(next.wd)
+    }
+
+    /// Was it the directory that came with `raw` that moved on with `again`? `None`: what is queued
+    /// does not show it.
+    fn moved_twice(&self, raw: &Raw, again: &Raw) -> Option<bool> {
+        let came = self.came_with(raw)?;
+        for later in self.input.from(again.next) {
+            if later.wd == came && later.mask & IN_MOVE_SELF != 0 {
+                return Some(true);
+            }
+            if later.mask & IN_Q_OVERFLOW != 0 {
+                return None;
+            }
+            if later.wd == again.wd && later.mask & DIRENT != 0 && later.cookie != again.cookie {
+                return Some(false);
+            }
+        }
+        None
     }
 
     /// Has the directory that came moved on with `next`? Then its MOVE_SELF comes a second time,
@@ -323,11 +350,12 @@ impl<W: World> Engine<W> {
     fn directory_stayed(
         &mut self,
         to: NodeId,
+        raw: &Raw,
         next: &Raw,
         stood: i32,
         held: Option<&Held>,
     ) -> bool {
-        let came = self.came(held).unwrap_or(0);
+        let came = self.came(raw, held).unwrap_or(0);
         self.look(to, next.next, |_, raw| {
             if raw.wd == stood && raw.mask & IN_MOVE_SELF != 0 {
                 return Seen::Yes(());
@@ -418,7 +446,10 @@ impl<W: World> Engine<W> {
                 });
                 let before = match again {
                     Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
-                    Some(again) => self.stayed(&again, name, there),
+                    Some(again) => match self.moved_twice(&raw, &again) {
+                        Some(moved) => Some(!moved),
+                        None => self.stayed(&again, name, there),
+                    },
                     None => Some(false),
                 };
                 before.map(|before| before || used)

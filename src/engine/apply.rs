@@ -192,7 +192,7 @@ impl<W: World> Engine<W> {
             let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
             self.place(batch, raw.next, held);
             self.tell_rest(batch, number, node, raw, name);
-            if young && self.tree.child(node, name).is_none() {
+            if young && self.standing(node, name).is_none() {
                 // The first rename in a directory that has just been watched can be the rear half
                 // of an exchange whose front half was not seen.
                 self.ask_now(node, name, raw.cookie);

@@ -81,6 +81,11 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// The node of an entry, if there is one and the queue did not say that it is gone.
+    pub(super) fn standing(&self, dir: NodeId, name: &[u8]) -> Option<NodeId> {
+        self.tree.child(dir, name).filter(|&child| !self.tree.has(child, Flags::TOMB))
+    }
+
     /// Files of which the queue could not say whether they still exist.
     pub(super) fn recheck(&mut self) {
         if self.rechecks.is_empty() {
@@ -103,9 +108,12 @@ impl<W: World> Engine<W> {
             });
             match looked {
                 Ok(kind) => {
-                    let (Some(kind), None) = (kind, self.tree.child(dir, name)) else {
+                    let (Some(kind), None) = (kind, self.standing(dir, name)) else {
                         continue;
                     };
+                    if let Some(tomb) = self.tree.child(dir, name) {
+                        self.drop_child(tomb);
+                    }
                     let is_dir = kind == Kind::Directory;
                     let Some(number) = self.watch_of(dir) else { continue };
                     let kind = if is_dir { Flags::DIR } else { Flags::empty() };
@@ -117,8 +125,11 @@ impl<W: World> Engine<W> {
                     if self.tracks(number) {
                         self.prints.unset(node);
                     }
-                    self.cancel_window(dir);
-                    self.push_window(dir, asked.tag);
+                    // A listing under way opens one at its end.
+                    if !self.tree.has(dir, Flags::LISTING) {
+                        self.cancel_window(dir);
+                        self.push_window(dir, asked.tag);
+                    }
                 }
                 Err(errno) => {
                     asked.tries += 1;

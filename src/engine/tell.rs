@@ -218,7 +218,8 @@ impl<W: World> Engine<W> {
             at = self.tree.node(at).parent;
         }
         for &at in way.iter().rev() {
-            if self.tree.has(at, Flags::CLAIM) {
+            let flags = self.tree.flags(at);
+            if flags.contains(Flags::CLAIM) && !flags.contains(Flags::DORMANT) {
                 self.tree.set(at, Flags::PROVEN);
             }
             if self.tree.has(at, Flags::PENDING) {
