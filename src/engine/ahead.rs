@@ -177,12 +177,12 @@ impl<W: World> Engine<W> {
                 // What is said to be gone may have come unseen. What moves away is then not what has
                 // just come, whose MOVE_SELF would come a second time.
                 Stood::Nothing => match self.came(raw, held) {
-                    Some(wd) => !self.moved_on(to, &next, wd, held),
+                    Some(wd) => self.moved_on(to, &next, wd, held) == Some(false),
                     None => false,
                 },
                 Stood::Watched(wd) => self.directory_stayed(to, raw, &next, wd, held),
                 Stood::Perhaps => match self.came(raw, held) {
-                    Some(wd) => !self.moved_on(to, &next, wd, held),
+                    Some(wd) => self.moved_on(to, &next, wd, held) != Some(true),
                     None => self.still_there(to, &next, target.get()),
                 },
             };
@@ -330,19 +330,21 @@ impl<W: World> Engine<W> {
     }
 
     /// Has the directory that came moved on with `next`? Then its MOVE_SELF comes a second time,
-    /// before anything else happens to the entries here.
-    fn moved_on(&mut self, to: NodeId, next: &Raw, came: i32, held: Option<&Held>) -> bool {
+    /// before anything else happens to the entries here. `None`: that may have been lost.
+    fn moved_on(&mut self, to: NodeId, next: &Raw, came: i32, held: Option<&Held>) -> Option<bool> {
         let from = held.map_or(0, |held| held.from_wd);
         let (wd, cookie) = (next.wd, next.cookie);
-        self.look(to, next.next, |_, raw| {
+        let found = self.look(to, next.next, |_, raw| {
             if raw.wd == came && raw.mask & IN_MOVE_SELF != 0 {
-                return Seen::Yes(());
+                return Seen::Yes(Some(true));
+            }
+            if raw.mask & IN_Q_OVERFLOW != 0 {
+                return Seen::Yes(None);
             }
             let here = raw.mask & DIRENT != 0 && (raw.wd == wd || raw.wd == from);
-            let over = here && raw.cookie != cookie || raw.mask & IN_Q_OVERFLOW != 0;
-            if over { Seen::No } else { Seen::End }
-        })
-        .is_some()
+            if here && raw.cookie != cookie { Seen::No } else { Seen::End }
+        });
+        found.unwrap_or(Some(false))
     }
 
     /// Which directory moved away from the target: the one that stood there (an exchange), or the
