@@ -184,7 +184,7 @@ impl<W: World> Engine<W> {
         if self.rescan.is_some() && !self.believed(batch, number, node, raw, name) {
             return;
         }
-        let young = self.tree.has(node, Flags::CLAIM);
+        let young = self.is_young(node);
         if !self.rechecks.is_empty() {
             self.answer_recheck(batch, number, node, raw, name);
         }
@@ -243,6 +243,10 @@ impl<W: World> Engine<W> {
             }
             if live {
                 self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
+                let end = raw.mask & (IN_DELETE_SELF | IN_UNMOUNT) != 0;
+                if let Some(watch) = self.watch_mut(number).filter(|_| end) {
+                    watch.gone = true;
+                }
             }
             if raw.mask & IN_IGNORED != 0 && self.root_lost_early(number) {
                 self.wds.remove(&mut self.tree, node);

@@ -70,6 +70,7 @@ impl<W: World> Engine<W> {
             excludes,
             asks,
             building: true,
+            gone: false,
             ended: false,
             directories: 0,
             failure: None,

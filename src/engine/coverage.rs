@@ -59,6 +59,8 @@ pub(super) struct Gaps {
     pub(super) filled: Vec<(NodeId, u32)>,
     /// Directories that are listed for what was left out: what they have was told before.
     pub(super) quiet: HashSet<NodeId>,
+    /// All were tried again since events were lost.
+    pub(super) retried: bool,
     pub(super) serial: u64,
     /// See `LEFT_OUT`.
     pub(super) most: usize,
@@ -75,6 +77,7 @@ impl Default for Gaps {
             room: 0,
             filled: Vec::new(),
             quiet: HashSet::new(),
+            retried: true,
             serial: 0,
             most: LEFT_OUT,
         }

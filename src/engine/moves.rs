@@ -2,7 +2,7 @@
 
 use super::input::Raw;
 use super::names::Name;
-use super::tree::{Flags, Marks, NONE, NodeId};
+use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 use super::{Batch, Engine};
 
@@ -47,8 +47,12 @@ impl<W: World> Engine<W> {
             node: NONE,
             old: Vec::new(),
         };
-        let child = self.known(from, name, mask);
         let live = self.live(number, from);
+        let mut child = self.known(from, name, mask);
+        if live && let Some(other) = child.filter(|&child| self.is_another(child, mask)) {
+            self.tell_gone(batch, other);
+            child = self.known(from, name, mask);
+        }
         if live && !self.unknown(number, from, child, mask) {
             self.vouch_gone(batch, from, child, name, mask);
             self.tell(batch, from, Some(name), mask, cookie, 0, &[]);
@@ -222,8 +226,7 @@ impl<W: World> Engine<W> {
     /// listing may be of another directory that had its old name.
     pub(super) fn put_node(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
         self.tree.attach(node, parent, name);
-        self.tree.clear(node, Flags::DOUBT);
-        self.tree.unmark(node, Marks::REPLACED);
+        self.out_of_doubt(node);
         self.forget_near();
         if let Some(tag) = self.rescan {
             self.compare_below(node, tag);

@@ -10,7 +10,7 @@ use super::watches::WatchFlags;
 use super::world::World;
 use crate::sys::{Facts, Kind};
 
-use libc::{IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_MODIFY, IN_MOVED_TO};
+use libc::{IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_ISDIR, IN_MODIFY, IN_MOVED_TO};
 
 /// Events after which an entry is no longer as it was remembered.
 const CHANGES: u32 = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO;
@@ -134,19 +134,21 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// How an entry differs from what is remembered; from then on it is remembered as it is.
+    /// How an entry differs from what is remembered; from then on it is remembered as it is, unless
+    /// it is another one.
     pub(super) fn compare(&mut self, node: NodeId, dir: &W::Dir, name: &[u8]) -> Change {
         let Ok(facts) = self.world.facts_of(dir, name) else {
             return Change::None;
         };
         let now = self.prints.print(&facts);
         let before = self.prints.all.get(node as usize).copied().unwrap_or_default();
+        if before.ino != 0 && before.ino != now.ino {
+            return Change::Replaced;
+        }
         self.prints.set(node, now);
         if before.ino == 0 {
             // It was told, and not looked at since.
-            Change::Content
-        } else if before.ino != now.ino {
-            Change::Replaced
+            if facts.kind == Kind::Directory { Change::Attributes } else { Change::Content }
         } else if before.content != now.content {
             Change::Content
         } else if before.attributes != now.attributes {
@@ -162,8 +164,10 @@ impl<W: World> Engine<W> {
             return;
         }
         let Some(child) = self.tree.child(dir, name) else { return };
-        let told = if mask & IN_ATTRIB == 0 { Marks::CHANGED } else { Marks::ATTRIBUTES };
-        self.tree.unmark(child, told);
+        if self.tree.has(child, Flags::DIR) == (mask & IN_ISDIR != 0) {
+            let told = if mask & IN_ATTRIB == 0 { Marks::CHANGED } else { Marks::ATTRIBUTES };
+            self.tree.unmark(child, told);
+        }
         self.prints.touch(child);
     }
 

@@ -70,12 +70,15 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch(number) else { return };
         let path = watch.path.clone();
         let name = path.len();
-        // Nothing is told of a watch that is being made; once is enough then.
-        let said = |notice: &Notice| {
-            notice.watch == number && notice.mask == mask && notice.flags == flags
-        };
-        if watch.building && self.notices.iter().any(said) {
-            return;
+        if watch.building && mask & IN_Q_OVERFLOW != 0 {
+            // Nothing is told of a watch that is being made: one loss is enough then, and its end
+            // is that of the last.
+            let of = |notice: &Notice| notice.watch == number;
+            let ends = |notice: &Notice| notice.flags & RINOTIFY_EVENT_RESCAN_END != 0;
+            self.notices.retain(|notice| !(of(notice) && ends(notice)));
+            if self.notices.iter().any(|notice| of(notice) && notice.mask & mask != 0) {
+                return;
+            }
         }
         let (cookie, error, gap) = (0, 0, None);
         let notice = Notice { watch: number, mask, flags, cookie, error, path, name, last, gap };
@@ -89,11 +92,8 @@ impl<W: World> Engine<W> {
         self.done.clear();
         self.exchanges.clear();
         self.wds.forget_all();
-        for asked in &mut self.rechecks {
-            asked.open = true;
-        }
-        // What changed the mode of a directory may be lost, too.
-        self.retry_all();
+        self.abandon();
+        self.gaps.retried = false;
         self.rescan = Some(self.tag);
         self.tag += 1;
         self.seek_all();
@@ -105,6 +105,49 @@ impl<W: World> Engine<W> {
                 self.roots.push(number);
             }
         }
+    }
+
+    /// What was begun in a tree before events were lost is not to be gone on with: what a listing
+    /// found may have moved out of the tree since, and nothing would say so. The comparison comes
+    /// to all of it, from the root down.
+    fn abandon(&mut self) {
+        let compared = |engine: &Self, node: NodeId| {
+            let watch = engine.watch_of(node).and_then(|number| engine.watch(number));
+            watch.is_some_and(|watch| watch.holds_tree() && !watch.building)
+        };
+        if self.settling.as_ref().is_some_and(|settling| compared(self, settling.node)) {
+            self.settling = None;
+        }
+        if let Some(node) = self.listing.as_ref().map(|listing| listing.node)
+            && compared(self, node)
+        {
+            self.stop_listing(node);
+        }
+        let unsealed = std::mem::take(&mut self.unsealed);
+        let windows = std::mem::take(&mut self.windows);
+        for window in windows.into_iter().chain(unsealed) {
+            if self.tree.has(window.node, Flags::DEAD) || compared(self, window.node) {
+                self.tree.unlist(window.node, Flags::WINDOW);
+            } else {
+                self.windows.push_back(window);
+            }
+        }
+        let tasks = std::mem::take(&mut self.tasks);
+        let blocked = std::mem::take(&mut self.blocked);
+        for task in tasks.into_iter().chain(blocked) {
+            if self.tree.has(task.node, Flags::DEAD) || compared(self, task.node) {
+                self.count_task(task.tag, false);
+                self.tree.unlist(task.node, Flags::TASK);
+            } else {
+                self.tasks.push_back(task);
+            }
+        }
+        let mut asked = std::mem::take(&mut self.rechecks);
+        asked.retain_mut(|asked| {
+            asked.open = true;
+            !compared(self, asked.dir)
+        });
+        self.rechecks = asked;
     }
 
     /// A directory is where it is believed to be, now. That is certain only as long as the events
@@ -149,14 +192,20 @@ impl<W: World> Engine<W> {
             return true;
         }
         if raw.mask & IN_IGNORED != 0 {
-            // This much is true: the directory is no more.
+            // This much is true: the directory is no more. Its name can lead to another by now, which
+            // then was told, unless the events of the directory above do not count either.
             let parent = self.tree.node(node).parent;
             let told = self.live(number, parent) && !self.tree.has(node, Flags::PENDING);
-            if self.certain(node) && told {
+            let believed = self.tree.has(node, Flags::DOUBT) || !self.is_placed(parent);
+            if self.certain(node) && told && believed {
                 self.tell_gone(batch, node);
-            } else {
-                self.wds.remove(&mut self.tree, node);
-                self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+                return false;
+            }
+            self.wds.remove(&mut self.tree, node);
+            self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
+            if let Some(tag) = self.rescan {
+                self.tree.set(node, Flags::NOTING);
+                self.compare_below(node, tag);
             }
         }
         false
@@ -195,7 +244,9 @@ impl<W: World> Engine<W> {
             };
             if !there && !self.world.knows(wd) {
                 // Its end was lost.
-                self.notice_root(number, IN_DELETE_SELF, SYNTHETIC, false);
+                if !self.watch(number).is_some_and(|watch| watch.gone) {
+                    self.notice_root(number, IN_DELETE_SELF, SYNTHETIC, false);
+                }
                 self.notice_root(number, IN_IGNORED, 0, true);
             } else if tree {
                 self.set_placed(root);
@@ -218,15 +269,25 @@ impl<W: World> Engine<W> {
         if self.resync.is_some() || !self.roots.is_empty() || self.pending_before(tag) {
             return;
         }
+        if !std::mem::replace(&mut self.gaps.retried, true) && !self.gaps.at.is_empty() {
+            // What changed the mode of a directory may be lost, too.
+            let mut nodes: Vec<_> = self.gaps.at.keys().copied().collect();
+            nodes.sort_unstable();
+            for node in nodes {
+                self.try_again(node, tag);
+            }
+            return;
+        }
         self.rescan = None;
         self.placed = Vec::new();
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            if self.watch(number).is_some_and(|watch| !watch.ended && watch.holds_tree()) {
-                self.notice_root(number, 0, RINOTIFY_EVENT_RESCAN_END, false);
-            }
+            // One that was made since then has lost nothing, and was not told of a beginning.
             if let Some(watch) = self.watch_mut(number).filter(|watch| watch.rescanning) {
                 watch.rescanning = false;
+                if !watch.ended {
+                    self.notice_root(number, 0, RINOTIFY_EVENT_RESCAN_END, false);
+                }
                 self.note_coverage(number);
             }
         }
@@ -247,10 +308,24 @@ impl<W: World> Engine<W> {
                     // Not told yet, or gone before: if it is there it is found again.
                     self.drop_child(child);
                 } else {
+                    // An earlier listing may have found another in its place: that counts no more.
+                    self.out_of_doubt(child);
                     self.tree.set(child, Flags::DOUBT);
                 }
             }
         }
+    }
+
+    /// An entry is the one that is believed to be there.
+    pub(super) fn out_of_doubt(&mut self, child: NodeId) {
+        self.tree.clear(child, Flags::DOUBT);
+        self.tree.unmark(child, Marks::REPLACED | self.other_kind(child));
+    }
+
+    /// The mark of an entry that was replaced by one of another kind: a directory is never
+    /// `CHANGED`, and nothing else is `STALE`.
+    fn other_kind(&self, child: NodeId) -> Marks {
+        if self.tree.has(child, Flags::DIR) { Marks::CHANGED } else { Marks::STALE }
     }
 
     /// A listing that compares has an entry that is believed to be there.
@@ -269,8 +344,7 @@ impl<W: World> Engine<W> {
         }
         let tracks = self.tracks(number);
         if self.tree.has(child, Flags::DIR) != is_dir {
-            // Both: by something of another kind.
-            self.tree.mark(child, Marks::REPLACED | Marks::CHANGED);
+            self.tree.mark(child, Marks::REPLACED | self.other_kind(child));
             return;
         }
         if is_dir && !self.same_directory(number, listing, name, child, tracks) {
@@ -287,7 +361,7 @@ impl<W: World> Engine<W> {
                 }
             }
         }
-        self.tree.clear(child, Flags::DOUBT);
+        self.out_of_doubt(child);
     }
 
     /// Is the directory of this name the one that is believed to be there? What is in it is
@@ -307,7 +381,7 @@ impl<W: World> Engine<W> {
         let wd = self.tree.node(child).wd;
         if wd == 0 {
             let followed = self.descends(number, listing.node);
-            if followed || self.tree.has(child, Flags::UNCOVERED) {
+            if followed || self.tree.flags(child).intersects(Flags::UNCOVERED | Flags::NOTING) {
                 self.tree.mark(child, Marks::STALE);
                 self.push_front(child, listing.tag);
             }
@@ -317,7 +391,10 @@ impl<W: World> Engine<W> {
         match self.world.add(&listing.dir, name, wanted) {
             Ok(is) if is == wd => {
                 self.set_placed(child);
-                let bare = !tracks && self.tree.node(child).first == NONE;
+                let open = Flags::CLAIM | Flags::DORMANT | Flags::NOTING | Flags::UNCOVERED;
+                let bare = !tracks
+                    && self.tree.node(child).first == NONE
+                    && !self.tree.flags(child).intersects(open);
                 if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
                     self.tree.mark(child, Marks::STALE);
                     self.push_front(child, listing.tag);
@@ -381,12 +458,13 @@ impl<W: World> Engine<W> {
         let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
         self.tell(batch, parent, Some(name.get()), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
         let (flags, marks) = (self.tree.flags(child), self.tree.marks(child));
+        let other_kind = self.other_kind(child);
         self.drop_child(child);
         if !marks.contains(Marks::REPLACED) {
             return;
         }
         // What the listing found in its place is as good as found only now.
-        let is_dir = flags.contains(Flags::DIR) != marks.contains(Marks::CHANGED);
+        let is_dir = flags.contains(Flags::DIR) != marks.contains(other_kind);
         let Some(number) = self.watch_of(parent) else { return };
         let kind = if is_dir { Flags::DIR } else { Flags::empty() };
         let node = self.tree.add(parent, name.get(), kind | Flags::PENDING);
@@ -409,31 +487,40 @@ impl<W: World> Engine<W> {
         raw: &Raw,
         name: &[u8],
     ) -> bool {
-        if self.tree.has(dir, Flags::NOTING) || !self.live(number, dir) {
-            return true;
-        }
-        if raw.mask & (IN_CREATE | IN_MOVED_TO) != 0 {
+        if raw.mask & (IN_CREATE | IN_MOVED_TO) != 0 || !self.live(number, dir) {
             return true;
         }
         let is_dir = raw.mask & IN_ISDIR != 0;
         let plain = Flags::PENDING | Flags::TOMB;
-        let child = self.tree.child(dir, name);
+        let mut child = self.tree.child(dir, name);
         let told = child.filter(|&child| !self.tree.flags(child).intersects(plain));
-        if let Some(child) = told {
-            if self.tree.has(child, Flags::DIR) == is_dir {
+        if let Some(told) = told {
+            if !self.lost_kind(told, raw.mask) {
                 return true;
             }
-            // Something else has had the name in between.
-            self.tell_gone(batch, child);
+            // Something else has had the name in between; a listing may have found it.
+            self.tell_gone(batch, told);
+            child = self.tree.child(dir, name);
         }
-        let plain = child.is_some_and(|child| told != Some(child));
-        if plain || !self.all_known(number, dir, is_dir) {
+        let noting = self.tree.has(dir, Flags::NOTING);
+        if noting || child.is_some() || !self.all_known(number, dir, is_dir) {
             return true;
         }
         if raw.mask & (IN_DELETE | IN_MOVED_FROM) != 0 {
             self.leave_tomb(dir, name);
         }
+        if raw.mask & IN_MOVED_FROM != 0 && self.is_young(dir) {
+            self.ask_now(dir, name, raw.cookie);
+        }
         false
+    }
+
+    /// The events of a directory count since a moment that the queue has not caught up with: the
+    /// first of them can be the rear half of an exchange whose front half did not.
+    pub(super) fn is_young(&self, dir: NodeId) -> bool {
+        let open = Flags::CLAIM | Flags::TASK | Flags::LISTING | Flags::WINDOW;
+        let open = if self.rescan.is_some() { open } else { Flags::CLAIM };
+        self.tree.flags(dir).intersects(open)
     }
 
     /// Every entry of this kind has a node, so one without a node is one that was not told.
@@ -441,6 +528,19 @@ impl<W: World> Engine<W> {
         let follows =
             self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD));
         self.tracks(number) || (is_dir && follows && !self.gaps.forgets(dir))
+    }
+
+    /// Is what is believed to be there of another kind? Then its end was lost.
+    pub(super) fn lost_kind(&self, child: NodeId, mask: u32) -> bool {
+        self.rescan.is_some() && self.tree.has(child, Flags::DIR) != (mask & IN_ISDIR != 0)
+    }
+
+    /// Does a rename take away another entry than the one that is believed to be there, or one of
+    /// which that is not certain? What the consumer has of it must not go along.
+    pub(super) fn is_another(&self, child: NodeId, mask: u32) -> bool {
+        let told = !self.tree.has(child, Flags::PENDING);
+        let unsure = told && self.tree.has(child, Flags::DIR) && !self.certain(child);
+        self.lost_kind(child, mask) || (self.rescan.is_some() && unsure)
     }
 
     /// The same for what is taken away by a rename.

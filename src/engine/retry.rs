@@ -49,15 +49,10 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Everything that is not covered is tried again.
-    pub(super) fn retry_all(&mut self) {
+    /// Everything that is not covered is tried again: asked for from outside.
+    pub fn retry(&mut self) {
         let all = self.gaps.at.keys().copied().collect();
         self.try_all_again(all);
-    }
-
-    /// The same, asked for from outside.
-    pub fn retry(&mut self) {
-        self.retry_all();
         if self.has_work() {
             self.wake();
         }

@@ -91,6 +91,7 @@ impl<W: World> Engine<W> {
         let idle = self.tasks.is_empty() && self.listing.is_none() && self.to_look.is_empty();
         let mut left = budget;
         self.seek_some(&mut left);
+        self.check_roots(&mut left);
         while left > 0 {
             if self.listing.is_some() {
                 self.list_some(&mut left);
@@ -101,7 +102,6 @@ impl<W: World> Engine<W> {
                 break;
             }
         }
-        self.check_roots(&mut left);
         let narrowed = !self.wide.is_empty();
         self.narrow(&mut left);
         if self.tasks.is_empty() && self.listing.is_none() {
@@ -360,6 +360,8 @@ impl<W: World> Engine<W> {
             self.tree.unmark(node, Marks::STALE);
         }
         self.count_task(listing.tag, false);
+        // One that is open already is not of this listing.
+        self.cancel_window(node);
         self.push_window(node, listing.tag);
         if listing.descends {
             // For the subdirectories. Not the one that was listed: closing that one is an event.

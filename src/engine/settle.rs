@@ -154,8 +154,8 @@ impl<W: World> Engine<W> {
         if self.tree.has(node, Flags::DEAD) || self.watch_of(node).is_none() {
             return;
         }
-        if self.tree.has(node, Flags::TASK) {
-            // It is to be listed anew: the window stays open until then.
+        if self.tree.flags(node).intersects(Flags::TASK | Flags::LISTING) {
+            // It is to be listed: the window stays open until then.
             return;
         }
         let was = self.tree.flags(node);

@@ -60,6 +60,8 @@ pub struct Watch {
     pub asks: bool,
     /// The call that makes it has not returned yet: nothing is delivered.
     pub building: bool,
+    /// The end of its root was told; IN_IGNORED is to follow.
+    pub gone: bool,
     /// It has ended; its nodes are being freed.
     pub ended: bool,
     /// Directories watched by the call that makes it, for its progress.
