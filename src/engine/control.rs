@@ -201,6 +201,7 @@ impl<W: World> Engine<W> {
         let mut some = 64;
         self.narrow(&mut some);
         self.follow_made(start.number);
+        self.open_early();
         self.seal();
         if self.has_work() {
             self.wake();

@@ -14,7 +14,7 @@ impl<W: World> Engine<W> {
             + self.list_buffer.memory()
             + self.tasks.capacity() * size_of::<super::Task>()
             + self.windows.capacity() * size_of::<super::Window>()
-            + self.unsealed.capacity() * size_of::<super::Window>()
+            + (self.unsealed.capacity() + self.early.capacity()) * size_of::<super::Window>()
             + self.prints.memory()
             + self.near.path.capacity()
             + self.gaps.memory()
@@ -24,6 +24,7 @@ impl<W: World> Engine<W> {
             + usize::from(self.listing.is_some())
             + self.questions.len()
             + self.unsealed.len()
+            + self.early.len()
             + self.windows.len()
             + self.to_look.len();
         let hidden = self.hidden_only();

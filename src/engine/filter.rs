@@ -208,7 +208,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Its call has not returned yet: that one asks for it.
-    fn is_building(&self, number: u32) -> bool {
+    pub(super) fn is_building(&self, number: u32) -> bool {
         self.watch(number).is_some_and(|watch| watch.building)
     }
 

@@ -143,6 +143,8 @@ pub struct Engine<W: World> {
 
     // Windows: claims and listings that wait for the queue to catch up.
     unsealed: Vec<Window>,
+    /// Windows of watches that are being made.
+    early: Vec<Window>,
     windows: VecDeque<Window>,
     settling: Option<Settling>,
     issued: u64,
@@ -252,6 +254,7 @@ impl<W: World> Engine<W> {
             prints: Prints::default(),
             tracking: false,
             unsealed: Vec::new(),
+            early: Vec::new(),
             windows: VecDeque::new(),
             settling: None,
             issued: 0,

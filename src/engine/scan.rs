@@ -154,6 +154,7 @@ impl<W: World> Engine<W> {
         };
         self.windows.retain(&mut keep);
         self.unsealed.retain(&mut keep);
+        self.early.retain(&mut keep);
     }
 
     fn run(&mut self, task: Task) {

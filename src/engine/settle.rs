@@ -40,6 +40,7 @@ impl<W: World> Engine<W> {
     pub(super) fn cancel_window(&mut self, node: NodeId) {
         if self.tree.has(node, Flags::WINDOW) {
             self.unsealed.retain(|window| window.node != node);
+            self.early.retain(|window| window.node != node);
             self.windows.retain(|window| window.node != node);
             self.tree.clear(node, Flags::WINDOW);
         }
@@ -76,10 +77,28 @@ impl<W: World> Engine<W> {
                 self.tree.clear(window.node, Flags::CLAIM | Flags::PROVEN | Flags::WINDOW);
                 continue;
             }
+            if self.watch_of(window.node).is_some_and(|number| self.is_building(number)) {
+                // What it has to tell is told when the call that makes the watch has returned.
+                self.early.push(window);
+                continue;
+            }
             window.seq = seq;
             self.windows.push_back(window);
         }
         self.unsealed = unsealed;
+    }
+
+    /// A watch is made: its windows can be told.
+    pub(super) fn open_early(&mut self) {
+        let mut early = std::mem::take(&mut self.early);
+        early.retain(|&window| {
+            let waits = self.watch_of(window.node).is_some_and(|number| self.is_building(number));
+            if !waits {
+                self.unsealed.push(window);
+            }
+            waits
+        });
+        self.early = early;
     }
 
     /// The queue has caught up with the claim of a wd.

@@ -27,6 +27,10 @@ pub struct Scene {
     pub watches: HashMap<i64, Option<Mirror>>,
     /// By id: the names that its filter says no to.
     refused: HashMap<i64, Vec<Vec<u8>>>,
+    /// Another thread reads while a watch is being made.
+    pub read_meanwhile: bool,
+    /// What was delivered to it.
+    meanwhile: Vec<Told>,
 }
 
 impl Scene {
@@ -37,6 +41,8 @@ impl Scene {
             batch: Batch::default(),
             watches: HashMap::new(),
             refused: HashMap::new(),
+            read_meanwhile: false,
+            meanwhile: Vec::new(),
         }
     }
 
@@ -64,7 +70,12 @@ impl Scene {
         let failed = |failure| format!("watch {id}: {failure:?}");
         let start = self.engine.start_watch(id, request).map_err(failed)?;
         for _ in 0..TURNS {
-            if self.engine.build(start, 64) {
+            let built = self.engine.build(start, 64);
+            if self.read_meanwhile {
+                let (_, told) = self.turn()?;
+                self.meanwhile = told;
+            }
+            if built {
                 break;
             }
             self.answer(Some(start));
@@ -114,7 +125,7 @@ impl Scene {
             self.engine.rouse();
         }
         let mut paths = Paths::default();
-        let mut all = Vec::new();
+        let mut all = std::mem::take(&mut self.meanwhile);
         for out in (0..).map_while(|at| self.batch.get(at)) {
             if !self.watches.contains_key(&out.watch) {
                 continue;

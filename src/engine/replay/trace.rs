@@ -203,6 +203,7 @@ impl Player {
             "list_chunk" => world.list_chunk = number(value)?,
             "bare" => world.bare = value == "yes",
             "watch_limit" => world.watch_limit = number(value)?,
+            "read_meanwhile" => self.scene.read_meanwhile = value == "yes",
             "left_out" => self.scene.engine.gaps.most = number(value)?,
             "queue_limit" => world.disk.queue_limit = number(value)?,
             other => return Err(format!("no such setting: {other}")),
