@@ -311,6 +311,25 @@ impl<W: World> Engine<W> {
         (shown && self.wds.get(next.wd).is_some()).then_some(next.wd)
     }
 
+    /// Does what moves away with `again` go where that came from which came with `raw`? Both are
+    /// behind `after`.
+    fn swaps(&self, after: &Raw, raw: &Raw, again: &Raw) -> bool {
+        let half = |mask: u32, cookie: u32| {
+            let mut all = self.input.from(after.next);
+            all.find(|other| other.mask & mask != 0 && other.cookie == cookie)
+        };
+        let from = half(IN_MOVED_FROM, raw.cookie);
+        let to = half(IN_MOVED_TO, again.cookie);
+        match (from, to) {
+            (Some(from), Some(to)) => {
+                from.wd == to.wd && self.input.name(&from) == self.input.name(&to)
+            }
+            // Perhaps with what is not watched.
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     /// Was it the directory that came with `raw` that moved on with `again`? `None`: what is queued
     /// does not show it.
     fn moved_twice(&self, raw: &Raw, again: &Raw) -> Option<bool> {
@@ -448,6 +467,7 @@ impl<W: World> Engine<W> {
                 });
                 let before = match again {
                     Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
+                    Some(again) if !self.swaps(next, &raw, &again) => Some(false),
                     Some(again) => match self.moved_twice(&raw, &again) {
                         Some(moved) => Some(!moved),
                         None => self.stayed(&again, name, there),
