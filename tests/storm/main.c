@@ -350,9 +350,10 @@ static void print_totals(void)
            N(late), N(odd_type), N(odd_over), N(identity_file), N(identity_dir));
     if (opt.faults)
         printf("faults: %llu calls refused, %llu errors told, %llu calls of the library and %llu "
-               "watches failed, %llu contradictions excused, %llu trees brought back in step\n",
+               "watches failed, %llu contradictions excused, %llu trees brought back in step by "
+               "trying again, %llu by watching again\n",
                N(faults), N(fault_errors), N(fault_calls), N(fault_watches), N(fault_excused),
-               N(fault_again));
+               N(fault_retried), N(fault_again));
     if (opt.allow_overflow)
         printf("overflows: %llu, rescans told %llu, %llu contradictions in between\n",
                N(overflows), N(rescans), N(odd_lost));

@@ -233,11 +233,27 @@ void check_all(struct run *run)
         note_fds(run->fd);
 }
 
-/* Brings what was not covered, because something was refused, back in step. */
+static void expect_covered(struct run *run, const struct watch *watch)
+{
+    inotify_watcher_status status;
+
+    memset(&status, 0, sizeof(status));
+    status.size = sizeof(status);
+    if (inotify_watcher_get_status(run->watcher, watch->id, &status) != 0 ||
+        status.coverage != RINOTIFY_COVERAGE_COMPLETE)
+        fail("covered", "watch %s: coverage %u, %llu directories are not covered after a retry",
+             watch->label, status.coverage, (unsigned long long)status.uncovered);
+}
+
+/* Brings what was not covered, because something was refused, back in step. A mirror that met what
+ * it had not been told of begins anew, with a new watch. */
 void recover(struct run *run)
 {
     struct watch *watches[] = {&run->first, &run->second};
+    bool retried[2] = {false, false};
 
+    if (opt.faults && inotify_watcher_retry(run->watcher) != 0)
+        fail("retry", "it cannot be tried again");
     for (int i = 0; i < 2 && !fail_class; i++) {
         struct watch *watch = watches[i], old = *watches[i];
 
@@ -248,6 +264,12 @@ void recover(struct run *run)
         if (!watch->faulted)
             continue;
         step = "recover";
+        watch->faulted = false;
+        if (!watch->confused && watch->kind != SECOND_VOLATILE) {
+            shared->totals.fault_retried++;
+            retried[i] = true;
+            continue;
+        }
         shared->totals.fault_again++;
         watch->alive = false;
         if (inotify_watcher_ignore_watch(run->watcher, watch->id) != 0)
@@ -262,6 +284,10 @@ void recover(struct run *run)
     faults_excuse = false;
     if (!fail_class)
         quiesce(run, 0);
+    for (int i = 0; i < 2 && !fail_class; i++) {
+        if (retried[i])
+            expect_covered(run, watches[i]);
+    }
 }
 
 static void storm(struct run *run, const int *commands)

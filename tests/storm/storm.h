@@ -135,7 +135,7 @@ struct totals {
     uint64_t late, odd_type, odd_over, identity_file, identity_dir, checks, probes;
     uint64_t overflows, rescans, odd_lost, looks, contents;
     uint64_t sabotaged;
-    uint64_t faults, fault_errors, fault_calls, fault_watches, fault_excused, fault_again;
+    uint64_t faults, fault_errors, fault_calls, fault_watches, fault_excused, fault_again, fault_retried;
 };
 
 /* Memory shared by all processes of the run. */
