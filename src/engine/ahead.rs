@@ -266,7 +266,8 @@ impl<W: World> Engine<W> {
 
     /// What stood at the target before.
     fn stood(&self, to: NodeId, raw: &Raw, name: &[u8]) -> Stood {
-        if raw.mask & IN_ISDIR == 0 {
+        // After a loss of events what the tree has is not what stands there.
+        if raw.mask & IN_ISDIR == 0 || self.rescan.is_some() {
             return Stood::Perhaps;
         }
         let mut nodes = Vec::new();

@@ -419,24 +419,24 @@ impl<W: World> Engine<W> {
     }
 
     /// The queue has caught up with a listing that compared: what was not found is gone, what was
-    /// found to be different is told.
-    pub(super) fn settle_doubt(&mut self, batch: &mut Batch, dir: NodeId, child: NodeId) {
+    /// found to be different is told. True if it is gone; another can have its number then.
+    pub(super) fn settle_doubt(&mut self, batch: &mut Batch, dir: NodeId, child: NodeId) -> bool {
         let marks = self.tree.marks(child);
         if self.tree.has(child, Flags::DOUBT) {
             if self.tree.marks(dir).contains(Marks::STALE) {
                 // It is to be compared again.
-                return;
+                return false;
             }
             let name = Name::new(self.tree.name(child));
             self.tell_gone(batch, child);
             if let Some(other) = self.tree.child(dir, name.get()) {
                 self.tell_pending(batch, other);
             }
-            return;
+            return true;
         }
         let changes = marks & (Marks::CHANGED | Marks::ATTRIBUTES);
         if changes.is_empty() {
-            return;
+            return false;
         }
         self.tree.unmark(child, changes);
         let mask = self.watch_of(dir).and_then(|number| self.watch(number)).map_or(0, |w| w.mask);
@@ -449,6 +449,7 @@ impl<W: World> Engine<W> {
         let name = Name::new(self.tree.name(child));
         let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
         self.tell(batch, dir, Some(name.get()), bits | is_dir, 0, SYNTHETIC, &[]);
+        false
     }
 
     /// Tells that an entry is gone, and takes it out of the tree.

@@ -212,8 +212,7 @@ impl<W: World> Engine<W> {
         }
         if flags.contains(Flags::DOUBT) || self.tree.marks(child).intersects(NEWS) {
             let dir = self.tree.node(child).parent;
-            self.settle_doubt(batch, dir, child);
-            if self.tree.has(child, Flags::DEAD) || self.tree.node(child).parent != dir {
+            if self.settle_doubt(batch, dir, child) {
                 return;
             }
         }
