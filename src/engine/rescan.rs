@@ -16,7 +16,7 @@ use super::world::World;
 use super::{Batch, Engine, Notice};
 use crate::api::abi::{RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END};
 use crate::engine::input::Raw;
-use crate::engine::mask::SYNTHETIC;
+use crate::engine::mask::{DIRENT, SYNTHETIC};
 use crate::sys::{Errno, Kind};
 
 use libc::{
@@ -498,6 +498,10 @@ impl<W: World> Engine<W> {
         if let Some(told) = told {
             if !self.lost_kind(told, raw.mask) {
                 return true;
+            }
+            if raw.mask & DIRENT == 0 {
+                // A late one, of what had the name before.
+                return false;
             }
             // Something else has had the name in between; a listing may have found it.
             self.tell_gone(batch, told);
