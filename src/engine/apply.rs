@@ -277,9 +277,7 @@ impl<W: World> Engine<W> {
                 self.compare_below(node, tag);
                 return;
             }
-            self.stop_listing(node);
-            self.cancel_window(node);
-            self.push_task(node);
+            self.list_anew(node, self.tag);
             return;
         }
         if raw.mask & IN_UNMOUNT != 0 {

@@ -138,9 +138,6 @@ impl<W: World> Engine<W> {
         self.withdraw(node);
         self.stop_listing(node);
         self.cancel_window(node);
-        if self.settling.as_ref().is_some_and(|settling| settling.node == node) {
-            self.settling = None;
-        }
         self.unwatch(node);
         self.tree.clear(node, Flags::NOTING);
         self.forget_gap(node);

@@ -239,9 +239,7 @@ impl<W: World> Engine<W> {
                 }
                 child = next;
             }
-            self.stop_listing(node);
-            self.cancel_window(node);
-            self.push_task(node);
+            self.list_anew(node, self.tag);
         }
         self.gaps_moved(node);
         self.retry_blocked();

@@ -127,8 +127,8 @@ impl<W: World> Engine<W> {
                     }
                     // A listing under way opens one at its end.
                     if !self.tree.has(dir, Flags::LISTING) {
-                        self.cancel_window(dir);
-                        self.push_window(dir, asked.tag);
+                        let tag = self.cancel_window(dir);
+                        self.push_window(dir, tag.map_or(asked.tag, |tag| tag.min(asked.tag)));
                     }
                 }
                 Err(errno) => {

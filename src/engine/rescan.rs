@@ -257,10 +257,8 @@ impl<W: World> Engine<W> {
 
     /// All that is believed of a directory's inside is to be compared with what is there.
     pub(super) fn compare_below(&mut self, node: NodeId, tag: u32) {
-        self.stop_listing(node);
-        self.cancel_window(node);
         self.tree.mark(node, Marks::STALE);
-        self.push_task_tagged(node, tag);
+        self.list_anew(node, tag);
     }
 
     /// The comparison is complete when nothing of it is left.

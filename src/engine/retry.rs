@@ -19,7 +19,7 @@ impl<W: World> Engine<W> {
         if self.tree.node(node).wd == 0 && self.announces(number) {
             self.tree.set(node, Flags::NOTING);
         }
-        self.cancel_window(node);
+        let tag = self.cancel_window(node).map_or(tag, |older| older.min(tag));
         if again {
             self.gaps.quiet.insert(node);
         }

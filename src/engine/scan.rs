@@ -268,6 +268,8 @@ impl<W: World> Engine<W> {
     }
 
     pub(super) fn begin_listing(&mut self, node: NodeId, tag: u32, dir: W::Dir) {
+        // One of an earlier listing must not close before all of this one is known.
+        let tag = self.cancel_window(node).map_or(tag, |older| older.min(tag));
         self.tree.set(node, Flags::LISTING);
         self.count_task(tag, true);
         self.list_buffer.clear();
@@ -293,12 +295,18 @@ impl<W: World> Engine<W> {
         });
     }
 
-    /// A directory that is being listed goes.
-    pub(super) fn stop_listing(&mut self, node: NodeId) {
-        if let Some(listing) = self.listing.take_if(|listing| listing.node == node) {
-            self.tree.clear(node, Flags::LISTING);
-            self.count_task(listing.tag, false);
-        }
+    /// A directory that is being listed goes. Returns the tag of the listing.
+    pub(super) fn stop_listing(&mut self, node: NodeId) -> Option<u32> {
+        let listing = self.listing.take_if(|listing| listing.node == node)?;
+        self.tree.clear(node, Flags::LISTING);
+        self.count_task(listing.tag, false);
+        Some(listing.tag)
+    }
+
+    /// A directory is to be listed from the beginning, whatever has been begun.
+    pub(super) fn list_anew(&mut self, node: NodeId, tag: u32) {
+        let begun = [self.stop_listing(node), self.cancel_window(node)];
+        self.push_task_tagged(node, begun.into_iter().flatten().fold(tag, u32::min));
     }
 
     /// Reads on in the listing.
@@ -362,8 +370,8 @@ impl<W: World> Engine<W> {
         }
         self.count_task(listing.tag, false);
         // One that is open already is not of this listing.
-        self.cancel_window(node);
-        self.push_window(node, listing.tag);
+        let tag = self.cancel_window(node).map_or(listing.tag, |older| older.min(listing.tag));
+        self.push_window(node, tag);
         if listing.descends {
             // For the subdirectories. Not the one that was listed: closing that one is an event.
             if let Ok(dir) = self.world.open_below(&listing.dir, b".") {

@@ -36,14 +36,25 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// A node is to be listed anew: the window of the listing before says nothing any more.
-    pub(super) fn cancel_window(&mut self, node: NodeId) {
+    /// A node is to be listed anew: the window of the listing before says nothing any more, and what
+    /// it has not told yet is left to the next one. Returns its tag, which the next one must have if
+    /// barriers are to wait for all of it.
+    pub(super) fn cancel_window(&mut self, node: NodeId) -> Option<u32> {
+        let mut tag = None;
         if self.tree.has(node, Flags::WINDOW) {
-            self.unsealed.retain(|window| window.node != node);
-            self.early.retain(|window| window.node != node);
-            self.windows.retain(|window| window.node != node);
+            let mut others = |window: &Window| {
+                if window.node == node {
+                    tag = Some(window.tag);
+                }
+                window.node != node
+            };
+            self.unsealed.retain(&mut others);
+            self.early.retain(&mut others);
+            self.windows.retain(&mut others);
             self.tree.clear(node, Flags::WINDOW);
         }
+        let settling = self.settling.take_if(|settling| settling.node == node);
+        [tag, settling.map(|settling| settling.tag)].into_iter().flatten().min()
     }
 
     /// Puts a mark into the queue behind what the listings saw. With an empty queue, and all read
