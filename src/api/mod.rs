@@ -11,6 +11,7 @@ mod log;
 mod names;
 mod options;
 mod process;
+mod progress;
 pub mod reactor_abi;
 mod reading;
 mod report;

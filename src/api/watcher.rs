@@ -5,7 +5,6 @@ use std::ffi::c_int;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU64, Ordering};
-use std::sync::mpsc;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -15,6 +14,7 @@ use super::flow::Flow;
 use super::log::Log;
 use super::options::Options;
 use super::process;
+use super::progress::Progress;
 use super::reading::Reader;
 use super::report::{Outcome, failure};
 use crate::engine::{self, Engine, Failure, Kernel, Uncovered, WatchStart};
@@ -260,21 +260,21 @@ impl Watcher {
             }
         }
         let wanted = progress.is_some();
-        let (tell, told) = mpsc::sync_channel(1);
+        let figures = Progress::default();
+        let scanning = figures.scanning();
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let work = || {
                 door::inside();
                 // Not allowed here: names are then taken by way of /proc/self/fd.
                 let mut cwd = OwnCwd::new().ok();
-                let tell = tell;
+                let scanning = scanning;
                 let mut next = 0;
                 while !stop.load(Ordering::Acquire) {
                     let (done, directories) = self.step(start, &mut cwd);
                     if wanted && directories >= next {
                         next = directories + FIGURES;
-                        // The caller has not taken the last figure yet: it will get a later one.
-                        let _ = tell.try_send(directories);
+                        scanning.tell(directories);
                     }
                     if done {
                         break;
@@ -297,7 +297,7 @@ impl Watcher {
             };
             let mut go_on = true;
             if let Some(progress) = &mut progress {
-                while let Ok(directories) = told.recv() {
+                while let Some(directories) = figures.next() {
                     if go_on && !progress(directories) {
                         go_on = false;
                         stop.store(true, Ordering::Release);

@@ -170,7 +170,7 @@ impl<W: World> Engine<W> {
     }
 
     fn building(&self, start: WatchStart) -> bool {
-        self.open_tasks.contains_key(&start.tag)
+        self.open_tasks.iter().any(|&(tag, _)| tag == start.tag)
             && (!self.tasks.is_empty() || self.listing.is_some() || self.questions_of(start.number))
     }
 

@@ -103,12 +103,13 @@ impl<W: World> Engine<W> {
         self.halts += usize::from(halts);
         self.asked += 1;
         let question = Question { node, number, tag, task, halts, taken: false };
-        self.questions.insert(self.asked, question);
+        self.questions.push_back((self.asked, question));
     }
 
     /// Takes a question from the list. Its tag is still counted.
     fn take_question(&mut self, serial: u64) -> Option<Question> {
-        let question = self.questions.remove(&serial)?;
+        let at = self.questions.binary_search_by_key(&serial, |&(serial, _)| serial).ok()?;
+        let (_, question) = self.questions.remove(at)?;
         self.halts -= usize::from(question.halts);
         self.tree.unmark(question.node, Marks::ASKED);
         Some(question)
@@ -121,7 +122,7 @@ impl<W: World> Engine<W> {
             return false;
         }
         let mut at = self.questions.iter().filter(|(_, question)| question.node == node);
-        let serial = at.next().map(|(&serial, _)| serial);
+        let serial = at.next().map(|&(serial, _)| serial);
         serial.and_then(|serial| self.take_question(serial)).is_some_and(|question| {
             self.count_task(question.tag, false);
             question.task
@@ -153,19 +154,21 @@ impl<W: World> Engine<W> {
     /// that are.
     pub fn next_question(&mut self, of: Option<super::WatchStart>) -> Option<Ask> {
         loop {
-            let mut open = self.questions.iter().filter(|(_, question)| {
+            let building = |number| self.is_building(number);
+            let waiting = |(_, question): &&(u64, Question)| {
                 !question.taken
                     && match of {
                         Some(start) => start.is(question.number),
-                        None => !self.is_building(question.number),
+                        None => !building(question.number),
                     }
-            });
-            let (&serial, &Question { node, number, .. }) = open.next()?;
+            };
+            let at = self.questions.iter().position(|question| waiting(&question))?;
+            let &(serial, Question { node, number, .. }) = self.questions.get(at)?;
             if self.watch_of(node) != Some(number) {
                 self.withdraw(node);
                 continue;
             }
-            if let Some(question) = self.questions.get_mut(&serial) {
+            if let Some((_, question)) = self.questions.get_mut(at) {
                 question.taken = true;
             }
             let path = self.path_of(number, node);
@@ -211,12 +214,12 @@ impl<W: World> Engine<W> {
 
     /// There are questions that the thread that reads is to ask.
     pub(super) fn has_questions(&self) -> bool {
-        self.questions.values().any(|question| !self.is_building(question.number))
+        self.questions.iter().any(|(_, question)| !self.is_building(question.number))
     }
 
     /// There are questions of this watch.
     pub(super) fn questions_of(&self, number: u32) -> bool {
-        self.questions.values().any(|question| question.number == number)
+        self.questions.iter().any(|(_, question)| question.number == number)
     }
 
     /// Reaches an entry of an open directory, if it is on the file system of the root and no mount

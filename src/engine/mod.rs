@@ -37,7 +37,7 @@ mod watches;
 mod wds;
 mod world;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 pub use batch::{Batch, Head, Paths};
 pub use control::{Request, WatchStart};
@@ -108,9 +108,9 @@ pub struct Engine<W: World> {
     // By the cookie of a MOVED_TO in the buffer: the MOVED_FROM of its exchange.
     exchanges: Vec<Exchange>,
 
-    // Scanning.
+    // Scanning. How many tasks and listings of each tag there are, by the tag.
     tasks: VecDeque<Task>,
-    open_tasks: BTreeMap<u32, usize>,
+    open_tasks: Vec<(u32, usize)>,
     blocked: Vec<Task>,
     listing: Option<Listing<W::Dir>>,
     list_buffer: ListBuffer,
@@ -118,7 +118,7 @@ pub struct Engine<W: World> {
     gaps: Gaps,
     rechecks: Vec<Recheck>,
     // What the callers' filters are to be asked, by a number of its own.
-    questions: BTreeMap<u64, Question>,
+    questions: VecDeque<(u64, Question)>,
     asked: u64,
     // Those without whose answer the queue cannot be used any further.
     halts: usize,
@@ -232,14 +232,14 @@ impl<W: World> Engine<W> {
             done: Vec::new(),
             exchanges: Vec::new(),
             tasks: VecDeque::new(),
-            open_tasks: BTreeMap::new(),
+            open_tasks: Vec::new(),
             blocked: Vec::new(),
             listing: None,
             list_buffer: ListBuffer::default(),
             open: Vec::new(),
             gaps: Gaps::default(),
             rechecks: Vec::new(),
-            questions: BTreeMap::new(),
+            questions: VecDeque::new(),
             asked: 0,
             halts: 0,
             wide: Vec::new(),
@@ -456,7 +456,7 @@ impl<W: World> Engine<W> {
 
     /// The tag of the oldest scan that is not all told.
     fn unfinished(&self) -> Option<u32> {
-        let tasks = self.open_tasks.first_key_value().map(|(&first, _)| first);
+        let tasks = self.open_tasks.first().map(|&(first, _)| first);
         let windows = self.unsealed.iter().chain(&self.windows).map(|window| window.tag).min();
         let settling = self.settling.as_ref().map(|settling| settling.tag);
         [tasks, windows, settling].into_iter().flatten().min()

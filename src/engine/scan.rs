@@ -114,14 +114,14 @@ impl<W: World> Engine<W> {
 
     /// A task, a listing of this tag begins or ends.
     pub(super) fn count_task(&mut self, tag: u32, begins: bool) {
-        let count = self.open_tasks.entry(tag).or_insert(0);
-        if begins {
-            *count += 1;
-        } else {
-            *count -= 1;
-            if *count == 0 {
-                self.open_tasks.remove(&tag);
-            }
+        // Few tags are open at a time, and the newest is the one most often asked for.
+        let at = self.open_tasks.iter().rposition(|&(open, _)| open <= tag);
+        match at.and_then(|at| self.open_tasks.get_mut(at)).filter(|open| open.0 == tag) {
+            Some((_, count)) if begins => *count += 1,
+            Some((_, count)) if *count > 1 => *count -= 1,
+            Some(_) => self.open_tasks.retain(|&(open, _)| open != tag),
+            None if begins => self.open_tasks.insert(at.map_or(0, |at| at + 1), (tag, 1)),
+            None => {}
         }
     }
 
