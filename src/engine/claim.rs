@@ -87,6 +87,9 @@ impl<W: World> Engine<W> {
             // A directory that the queue said is deleted, or one that was just let go.
             dormant = true;
         }
+        // Its events from before it was to be removed can still come.
+        let unwanted = self.doomed.keep(wd);
+        dormant |= unwanted;
         self.max_wd = self.max_wd.max(wd);
         self.wds.add(&mut self.tree, wd, node);
         self.set_placed(node);
@@ -97,7 +100,7 @@ impl<W: World> Engine<W> {
         if parent == NONE {
             // A root is what its path led to when it was watched: nothing to be settled but events
             // of another watch's past.
-            let past = !others.is_empty() || (dormant && self.follows_name(number));
+            let past = !others.is_empty() || unwanted || (dormant && self.follows_name(number));
             flags = if past { Flags::CLAIM | Flags::DORMANT } else { Flags::empty() };
         } else if unlisted {
             flags |= Flags::UNLISTED;
@@ -123,7 +126,7 @@ impl<W: World> Engine<W> {
     /// A wd that was found is of no use: if nobody has it, it goes.
     pub(super) fn refuse(&mut self, wd: i32) {
         if self.wds.get(wd).is_none() {
-            self.world.remove(wd);
+            self.unwanted(wd);
             self.max_wd = self.max_wd.max(wd);
         }
     }

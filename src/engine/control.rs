@@ -402,7 +402,7 @@ impl<W: World> Engine<W> {
         self.notices.retain(|notice| notice.watch != number);
         self.tree.set(root, Flags::EXCLUDED);
         self.forget_near();
-        self.doomed.push(root);
+        self.doomed.nodes.push(root);
     }
 
     /// Ends a watch by id; its kernel watches are gone when this returns.

@@ -93,7 +93,8 @@ impl<W: World> Engine<W> {
         let follow = is_dir && flags.contains(WatchFlags::AUTO_ADD);
         let mut child = self.tree.child(parent, name);
         if let Some(old) = child {
-            let unknown = self.tree.flags(old).intersects(Flags::PENDING | Flags::TOMB);
+            let unknown = self.tree.flags(old).intersects(Flags::PENDING | Flags::TOMB)
+                && !self.tree.has(old, Flags::DOUBT);
             if !unknown || self.tree.has(old, Flags::DIR) != is_dir {
                 self.drop_child(old);
                 child = None;
@@ -212,7 +213,7 @@ impl<W: World> Engine<W> {
         if self.tree.node(child).first == NONE {
             self.free_node(child);
         } else {
-            self.doomed.push(child);
+            self.doomed.nodes.push(child);
         }
     }
 }

@@ -6,6 +6,7 @@ mod apply;
 mod batch;
 mod blockers;
 mod claim;
+mod compare;
 mod control;
 mod coverage;
 mod entries;
@@ -16,6 +17,7 @@ mod glob;
 mod hidden;
 mod index;
 mod input;
+mod list;
 mod mask;
 mod moves;
 mod names;
@@ -53,11 +55,13 @@ use coverage::Gaps;
 use filter::Question;
 use hidden::Hidden;
 use input::{Input, Raw};
+use list::Listing;
 use moves::Held;
 use prints::Prints;
-use scan::{Listing, Task};
+use release::Doomed;
+use scan::Task;
 use settle::{Settling, Window};
-use tell::Near;
+use tell::{Near, Notice};
 use tree::{NONE, NodeId, Tree};
 use watches::Watch;
 use wds::Wds;
@@ -162,7 +166,7 @@ pub struct Engine<W: World> {
     room: bool,
 
     // Subtrees whose kernel watches are still to be removed.
-    doomed: Vec<NodeId>,
+    doomed: Doomed,
     // Watches that ended without an event.
     dropped: Vec<i64>,
     notices: VecDeque<Notice>,
@@ -198,22 +202,6 @@ struct Recheck {
     open: bool,
     tries: u16,
     tag: u32,
-}
-
-/// An event that is about no kernel event.
-struct Notice {
-    watch: u32,
-    mask: u32,
-    cookie: u32,
-    flags: u32,
-    error: i32,
-    path: Vec<u8>,
-    name: usize,
-    /// The watch ends with it.
-    last: bool,
-    /// It is about a directory that is not covered, and about this gap of it; its path is that of
-    /// the moment when it is told.
-    gap: Option<(NodeId, u64)>,
 }
 
 impl<W: World> Engine<W> {
@@ -266,7 +254,7 @@ impl<W: World> Engine<W> {
             hidden: Hidden::default(),
             to_look: VecDeque::new(),
             room: false,
-            doomed: Vec::new(),
+            doomed: Doomed::default(),
             dropped: Vec::new(),
             notices: VecDeque::new(),
             near: Near::default(),

@@ -1,5 +1,7 @@
 //! What is let go: nodes, wds, the kernel's watches.
 
+use std::collections::HashSet;
+
 use super::Engine;
 use super::hidden::HIDDEN;
 use super::scan::gone;
@@ -8,23 +10,51 @@ use super::world::World;
 
 use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD};
 
+/// Most bytes of an event without a name.
+const EVENT: usize = 16;
+
+/// What is to be freed, and to be removed from the kernel.
+#[derive(Default)]
+pub(super) struct Doomed {
+    pub(super) nodes: Vec<NodeId>,
+    wds: Vec<i32>,
+    /// Those of them that have not been found again since.
+    unwanted: HashSet<i32>,
+}
+
+impl Doomed {
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && self.wds.is_empty()
+    }
+
+    /// A wd was found that was about to be removed: true. Its events can be older than that.
+    pub(super) fn keep(&mut self, wd: i32) -> bool {
+        !self.unwanted.is_empty() && self.unwanted.remove(&wd)
+    }
+}
+
 impl<W: World> Engine<W> {
-    /// Frees subtrees that were let go, with their kernel watches. False when none is left.
+    /// Frees subtrees that were let go, with their kernel watches. False when there is nothing to do,
+    /// or nothing to be done before events have been read.
     pub fn doom(&mut self, mut budget: usize) -> bool {
-        let had = !self.doomed.is_empty();
+        if self.doomed.is_empty() {
+            return false;
+        }
+        let mut had = !self.doomed.nodes.is_empty();
         while budget > 0 {
-            let Some(&top) = self.doomed.last() else {
+            let Some(&top) = self.doomed.nodes.last() else {
                 break;
             };
             let first = self.tree.node(top).first;
             if first == NONE {
-                self.doomed.pop();
+                self.doomed.nodes.pop();
                 budget -= 1;
                 self.free_node(top);
             } else {
-                self.doomed.push(first);
+                self.doomed.nodes.push(first);
             }
         }
+        had |= self.remove_some();
         if had && self.doomed.is_empty() {
             self.wds.shrink_if_empty();
             self.tree.shrink_if_empty();
@@ -35,6 +65,38 @@ impl<W: World> Engine<W> {
         had
     }
 
+    /// Each watch that is removed says so with an event, and if the queue has no room for it all
+    /// watches have an overflow to deal with: so no more than half of the queue is filled with that.
+    fn remove_some(&mut self) -> bool {
+        if self.doomed.wds.is_empty() {
+            return false;
+        }
+        let half = self.world.queue_limit() / 2;
+        let room = match self.world.queued() {
+            0 => half.max(1),
+            // Not to be had: some, so that it ends.
+            usize::MAX => half.clamp(1, 16),
+            queued => half.saturating_sub(queued / EVENT),
+        };
+        let first = self.doomed.wds.len().saturating_sub(room);
+        let some = self.doomed.wds.split_off(first);
+        for &wd in &some {
+            if self.doomed.unwanted.remove(&wd) && self.wds.get(wd).is_none() {
+                self.world.remove(wd);
+                self.gaps.more_room();
+                self.room = true;
+            }
+        }
+        !some.is_empty()
+    }
+
+    /// The kernel is not to watch this any more.
+    pub(super) fn unwanted(&mut self, wd: i32) {
+        if self.doomed.unwanted.insert(wd) {
+            self.doomed.wds.push(wd);
+        }
+    }
+
     /// Takes the wd from a node: from the kernel, too, if nobody else has it, else the kernel is to
     /// be asked for less.
     pub(super) fn release_wd(&mut self, node: NodeId) {
@@ -43,9 +105,7 @@ impl<W: World> Engine<W> {
             return;
         }
         if self.wds.remove(&mut self.tree, node) {
-            self.world.remove(wd);
-            self.gaps.more_room();
-            self.room = true;
+            self.unwanted(wd);
         } else {
             self.wide.push(wd);
         }

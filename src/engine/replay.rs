@@ -119,6 +119,10 @@ impl World for Replay {
         self.disk.queued()
     }
 
+    fn queue_limit(&self) -> usize {
+        self.disk.queue_limit
+    }
+
     fn poke(&mut self, which: usize) -> Result<(), Errno> {
         self.before(Call::Queue, 0);
         self.disk.push(self.poke_wds[which], libc::IN_ATTRIB, 0, b"");

@@ -7,9 +7,6 @@
 //! to the moment when the overflow is read, for a later loss puts a new overflow into the queue
 //! (fs/notify/notification.c, fsnotify_insert_event). A poke made after that is the end of it.
 
-use super::names::Name;
-use super::prints::Change;
-use super::scan::Listing;
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
@@ -17,11 +14,10 @@ use super::{Batch, Engine, Notice};
 use crate::api::abi::{RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END};
 use crate::engine::input::Raw;
 use crate::engine::mask::{DIRENT, SYNTHETIC};
-use crate::sys::{Errno, Kind};
 
 use libc::{
-    IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_DONT_FOLLOW, IN_IGNORED,
-    IN_ISDIR, IN_MASK_ADD, IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW,
+    IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_DONT_FOLLOW, IN_IGNORED, IN_ISDIR, IN_MASK_ADD,
+    IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW,
 };
 
 impl<W: World> Engine<W> {
@@ -288,191 +284,6 @@ impl<W: World> Engine<W> {
                 }
                 self.note_coverage(number);
             }
-        }
-    }
-
-    /// Before a directory is listed to be compared: everything in it is in doubt.
-    pub(super) fn doubt(&mut self, at: &mut NodeId, left: &mut usize) {
-        const EACH: usize = 8;
-        while *at != NONE && *left > 0 {
-            *left -= 1;
-            for _ in 0..EACH {
-                if *at == NONE {
-                    break;
-                }
-                let child = *at;
-                *at = self.tree.next(child);
-                if self.tree.flags(child).intersects(Flags::PENDING | Flags::TOMB) {
-                    // Not told yet, or gone before: if it is there it is found again.
-                    self.drop_child(child);
-                } else {
-                    // An earlier listing may have found another in its place: that counts no more.
-                    self.out_of_doubt(child);
-                    self.tree.set(child, Flags::DOUBT);
-                }
-            }
-        }
-    }
-
-    /// An entry is the one that is believed to be there.
-    pub(super) fn out_of_doubt(&mut self, child: NodeId) {
-        self.tree.clear(child, Flags::DOUBT);
-        self.tree.unmark(child, Marks::REPLACED | self.other_kind(child));
-    }
-
-    /// The mark of an entry that was replaced by one of another kind: a directory is never
-    /// `CHANGED`, and nothing else is `STALE`.
-    fn other_kind(&self, child: NodeId) -> Marks {
-        if self.tree.has(child, Flags::DIR) { Marks::CHANGED } else { Marks::STALE }
-    }
-
-    /// A listing that compares has an entry that is believed to be there.
-    pub(super) fn found_again(
-        &mut self,
-        number: u32,
-        listing: &Listing<W::Dir>,
-        name: &[u8],
-        kind: Kind,
-        child: NodeId,
-    ) {
-        let is_dir = kind == Kind::Directory;
-        if !self.tree.has(child, Flags::DOUBT) {
-            // The queue has spoken of it since.
-            return;
-        }
-        let tracks = self.tracks(number);
-        if self.tree.has(child, Flags::DIR) != is_dir {
-            self.tree.mark(child, Marks::REPLACED | self.other_kind(child));
-            return;
-        }
-        if is_dir && !self.same_directory(number, listing, name, child, tracks) {
-            return;
-        }
-        if tracks {
-            match self.compare(child, &listing.dir, name) {
-                Change::None => {}
-                Change::Content => self.tree.mark(child, Marks::CHANGED),
-                Change::Attributes => self.tree.mark(child, Marks::ATTRIBUTES),
-                Change::Replaced => {
-                    self.tree.mark(child, Marks::REPLACED);
-                    return;
-                }
-            }
-        }
-        self.out_of_doubt(child);
-    }
-
-    /// Is the directory of this name the one that is believed to be there? What is in it is
-    /// compared then.
-    fn same_directory(
-        &mut self,
-        number: u32,
-        listing: &Listing<W::Dir>,
-        name: &[u8],
-        child: NodeId,
-        tracks: bool,
-    ) -> bool {
-        let aside = Marks::LEFT_OUT | Marks::ASKED;
-        if self.tree.has(child, Flags::EXCLUDED) || self.tree.marks(child).intersects(aside) {
-            return true;
-        }
-        let wd = self.tree.node(child).wd;
-        if wd == 0 {
-            let followed = self.descends(number, listing.node);
-            if followed || self.tree.flags(child).intersects(Flags::UNCOVERED | Flags::NOTING) {
-                self.tree.mark(child, Marks::STALE);
-                self.push_front(child, listing.tag);
-            }
-            return true;
-        }
-        let wanted = self.wanted(number, child);
-        match self.world.add(&listing.dir, name, wanted) {
-            Ok(is) if is == wd => {
-                self.set_placed(child);
-                let open = Flags::CLAIM | Flags::DORMANT | Flags::NOTING | Flags::UNCOVERED;
-                let bare = !tracks
-                    && self.tree.node(child).first == NONE
-                    && !self.tree.flags(child).intersects(open);
-                if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
-                    self.tree.mark(child, Marks::STALE);
-                    self.push_front(child, listing.tag);
-                }
-                true
-            }
-            Ok(other) => {
-                self.refuse(other);
-                self.tree.mark(child, Marks::REPLACED);
-                false
-            }
-            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {
-                self.tree.mark(child, Marks::REPLACED);
-                false
-            }
-            Err(errno) => {
-                // There is a directory; whether it is the same cannot be known.
-                self.uncover(number, child, errno, "inotify_add_watch");
-                true
-            }
-        }
-    }
-
-    /// The queue has caught up with a listing that compared: what was not found is gone, what was
-    /// found to be different is told. True if it is gone; another can have its number then.
-    pub(super) fn settle_doubt(&mut self, batch: &mut Batch, dir: NodeId, child: NodeId) -> bool {
-        let marks = self.tree.marks(child);
-        if self.tree.has(child, Flags::DOUBT) {
-            if self.tree.marks(dir).contains(Marks::STALE) {
-                // It is to be compared again.
-                return false;
-            }
-            let name = Name::new(self.tree.name(child));
-            self.tell_gone(batch, child);
-            if let Some(other) = self.tree.child(dir, name.get()) {
-                self.tell_pending(batch, other);
-            }
-            return true;
-        }
-        let changes = marks & (Marks::CHANGED | Marks::ATTRIBUTES);
-        if changes.is_empty() {
-            return false;
-        }
-        self.tree.unmark(child, changes);
-        let mask = self.watch_of(dir).and_then(|number| self.watch(number)).map_or(0, |w| w.mask);
-        let first = |bits: &[u32]| bits.iter().copied().find(|bit| mask & bit != 0).unwrap_or(0);
-        let bits = if changes.contains(Marks::CHANGED) {
-            first(&[IN_MODIFY, IN_CLOSE_WRITE, IN_ATTRIB])
-        } else {
-            IN_ATTRIB
-        };
-        let name = Name::new(self.tree.name(child));
-        let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
-        self.tell(batch, dir, Some(name.get()), bits | is_dir, 0, SYNTHETIC, &[]);
-        false
-    }
-
-    /// Tells that an entry is gone, and takes it out of the tree.
-    pub(super) fn tell_gone(&mut self, batch: &mut Batch, child: NodeId) {
-        let parent = self.tree.node(child).parent;
-        let name = Name::new(self.tree.name(child));
-        let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
-        self.tell(batch, parent, Some(name.get()), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
-        let (flags, marks) = (self.tree.flags(child), self.tree.marks(child));
-        let other_kind = self.other_kind(child);
-        self.drop_child(child);
-        if !marks.contains(Marks::REPLACED) {
-            return;
-        }
-        // What the listing found in its place is as good as found only now.
-        let is_dir = flags.contains(Flags::DIR) != marks.contains(other_kind);
-        let Some(number) = self.watch_of(parent) else { return };
-        let kind = if is_dir { Flags::DIR } else { Flags::empty() };
-        let node = self.tree.add(parent, name.get(), kind | Flags::PENDING);
-        if self.tracks(number) {
-            self.prints.unset(node);
-        }
-        if is_dir && self.follows(number) {
-            self.tree.set(node, Flags::NOTING);
-            self.push_task_tagged(node, self.rescan.unwrap_or(self.tag));
         }
     }
 

@@ -218,7 +218,7 @@ impl<W: World> Engine<W> {
 
     fn settle_child(&mut self, batch: &mut Batch, child: NodeId) {
         let flags = self.tree.flags(child);
-        if flags.contains(Flags::PENDING) {
+        if flags.contains(Flags::PENDING) && !flags.contains(Flags::DOUBT) {
             self.tell_pending(batch, child);
         }
         if flags.contains(Flags::DOUBT) || self.tree.marks(child).intersects(NEWS) {

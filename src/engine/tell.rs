@@ -4,7 +4,7 @@ use super::mask::SYNTHETIC;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
-use super::{Batch, Engine, Head, Notice};
+use super::{Batch, Engine, Head};
 
 use libc::{IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_ONESHOT, IN_UNMOUNT};
 
@@ -35,6 +35,22 @@ pub(super) struct Aim {
     pub(super) mask: u32,
     /// The watch ends with the first event.
     pub(super) once: bool,
+}
+
+/// An event that is about no kernel event.
+pub(super) struct Notice {
+    pub(super) watch: u32,
+    pub(super) mask: u32,
+    pub(super) cookie: u32,
+    pub(super) flags: u32,
+    pub(super) error: i32,
+    pub(super) path: Vec<u8>,
+    pub(super) name: usize,
+    /// The watch ends with it.
+    pub(super) last: bool,
+    /// It is about a directory that is not covered, and about this gap of it; its path is that of
+    /// the moment when it is told.
+    pub(super) gap: Option<(NodeId, u64)>,
 }
 
 impl<W: World> Engine<W> {

@@ -12,6 +12,8 @@ pub trait World {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Errno>;
     /// Bytes in the queue. More than there can be if the kernel does not say.
     fn queued(&mut self) -> usize;
+    /// Events that the queue has room for.
+    fn queue_limit(&self) -> usize;
     /// Queues the event of one of the two poke files.
     fn poke(&mut self, which: usize) -> Result<(), Errno>;
     /// wds of the poke files.
@@ -138,6 +140,10 @@ impl World for Kernel {
 
     fn queued(&mut self) -> usize {
         self.inotify.queued().unwrap_or(usize::MAX)
+    }
+
+    fn queue_limit(&self) -> usize {
+        self.inotify.queue_limit()
     }
 
     fn poke(&mut self, which: usize) -> Result<(), Errno> {

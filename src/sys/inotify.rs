@@ -5,9 +5,16 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use super::{Call, Dir, Errno, call, call_size};
 
+/// The limit that an instance keeps from its birth (fs/notify/inotify/inotify_user.c,
+/// inotify_new_group).
+const QUEUE_LIMIT: &str = "/proc/sys/fs/inotify/max_queued_events";
+/// What it is unless somebody has changed it.
+const USUAL_LIMIT: usize = 16384;
+
 /// An inotify instance.
 pub struct Inotify {
     fd: OwnedFd,
+    queue_limit: usize,
 }
 
 impl Inotify {
@@ -17,7 +24,15 @@ impl Inotify {
         // SAFETY: no pointers.
         let fd = call(Call::InotifyInit, || unsafe { libc::inotify_init1(flags) })?;
         // SAFETY: the descriptor is fresh and nobody else's.
-        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let limit = std::fs::read_to_string(QUEUE_LIMIT).ok();
+        let limit = limit.and_then(|text| text.trim().parse().ok());
+        Ok(Self { fd, queue_limit: limit.unwrap_or(USUAL_LIMIT) })
+    }
+
+    /// Events that the queue has room for.
+    pub fn queue_limit(&self) -> usize {
+        self.queue_limit
     }
 
     /// The descriptor to poll.

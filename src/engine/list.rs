@@ -1,0 +1,293 @@
+//! Listing: what a directory has, read in bounded steps.
+
+use super::Engine;
+use super::coverage::is_limit;
+use super::scan::{CLAIM_COST, Task, Trouble};
+use super::tree::{Flags, Marks, NONE, NodeId};
+use super::watches::WatchFlags;
+use super::world::World;
+use crate::sys::{Errno, Kind, ListBuffer};
+
+/// A directory that is being listed.
+pub(super) struct Listing<D> {
+    pub(super) node: NodeId,
+    pub(super) tag: u32,
+    pub(super) dir: D,
+    more: bool,
+    /// As long as this is how many children were ever added, the directory has none but what the
+    /// first getdents64(2) told.
+    fresh: Option<u64>,
+    /// There was a first.
+    continued: bool,
+    /// What is believed is compared with it.
+    compares: bool,
+    /// The first child that is still to be put in doubt before.
+    pub(super) doubt: NodeId,
+    /// There are subdirectories to be scanned.
+    descends: bool,
+}
+
+impl<W: World> Engine<W> {
+    pub(super) fn begin_listing(&mut self, node: NodeId, tag: u32, dir: W::Dir) {
+        // One of an earlier listing must not close before all of this one is known.
+        let tag = self.cancel_window(node).map_or(tag, |older| older.min(tag));
+        self.tree.set(node, Flags::LISTING);
+        self.count_task(tag, true);
+        self.list_buffer.clear();
+        let fresh = (self.tree.node(node).first == NONE).then(|| self.tree.added());
+        let compares = self.tree.marks(node).contains(Marks::STALE);
+        let doubt = if compares { self.tree.node(node).first } else { NONE };
+        if compares {
+            // What was told of it before and what came since cannot be told apart.
+            self.end_quiet(node);
+        }
+        // What is found again may have to be scanned, too.
+        let descends = compares || self.gaps.is_quiet(node);
+        self.listing = Some(Listing {
+            node,
+            tag,
+            dir,
+            more: true,
+            fresh,
+            continued: false,
+            compares,
+            doubt,
+            descends,
+        });
+    }
+
+    /// A directory that is being listed goes. Returns the tag of the listing.
+    pub(super) fn stop_listing(&mut self, node: NodeId) -> Option<u32> {
+        let listing = self.listing.take_if(|listing| listing.node == node)?;
+        self.tree.clear(node, Flags::LISTING);
+        self.count_task(listing.tag, false);
+        Some(listing.tag)
+    }
+
+    /// A directory is to be listed from the beginning, whatever has been begun.
+    pub(super) fn list_anew(&mut self, node: NodeId, tag: u32) {
+        let begun = [self.stop_listing(node), self.cancel_window(node)];
+        self.push_task_tagged(node, begun.into_iter().flatten().fold(tag, u32::min));
+    }
+
+    /// Reads on in the listing.
+    pub(super) fn list_some(&mut self, left: &mut usize) {
+        let Some(mut listing) = self.listing.take() else {
+            return;
+        };
+        let node = listing.node;
+        let Some(number) = self.watch_of(node) else {
+            self.count_task(listing.tag, false);
+            return;
+        };
+        let mut whole = true;
+        self.doubt(&mut listing.doubt, left);
+        let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
+        while *left > 0 && listing.more {
+            match buffer.next_entry() {
+                Some(entry) => {
+                    *left = left.saturating_sub(1);
+                    let kind = match entry.kind {
+                        Some(kind) => Ok(kind),
+                        None => self.world.kind_of(&listing.dir, entry.name),
+                    };
+                    match kind {
+                        Ok(kind) => self.found(number, node, &mut listing, entry.name, kind, left),
+                        // It has gone since it was listed, which the queue tells.
+                        Err(Errno(libc::ENOENT)) => {}
+                        Err(errno) => self.uncover(number, node, errno, "fstatat"),
+                    }
+                    if self.gaps.no_more(node) {
+                        listing.more = false;
+                    }
+                }
+                None => match self.world.list(&listing.dir, &mut buffer) {
+                    Ok(more) => {
+                        listing.more = more;
+                        if std::mem::replace(&mut listing.continued, true) {
+                            listing.fresh = None;
+                        }
+                    }
+                    Err(errno) => {
+                        listing.more = false;
+                        whole = false;
+                        // ENOENT: the directory was removed while it was listed, which is its end.
+                        if errno.0 != libc::ENOENT {
+                            self.uncover(number, node, errno, "getdents64");
+                        }
+                    }
+                },
+            }
+        }
+        self.list_buffer = buffer;
+        if listing.more {
+            self.listing = Some(listing);
+            return;
+        }
+        self.tree.clear(node, Flags::LISTING);
+        self.listed(node);
+        if whole {
+            self.tree.unmark(node, Marks::STALE);
+        }
+        self.count_task(listing.tag, false);
+        // One that is open already is not of this listing.
+        let tag = self.cancel_window(node).map_or(listing.tag, |older| older.min(listing.tag));
+        self.push_window(node, tag);
+        if listing.descends {
+            // For the subdirectories. Not the one that was listed: closing that one is an event.
+            if let Ok(dir) = self.world.open_below(&listing.dir, b".") {
+                self.keep(node, dir);
+            }
+        }
+    }
+
+    /// A listing has this entry.
+    fn found(
+        &mut self,
+        number: u32,
+        parent: NodeId,
+        listing: &mut Listing<W::Dir>,
+        name: &[u8],
+        kind: Kind,
+        left: &mut usize,
+    ) {
+        let noting = self.tree.has(parent, Flags::NOTING);
+        let is_dir = kind == Kind::Directory;
+        let follows = is_dir && self.follows(number);
+        // What is found only now came while events were lost.
+        let new = noting || listing.compares;
+        let descend = if listing.compares && !noting {
+            follows
+        } else {
+            is_dir && self.descends(number, parent)
+        };
+        let tracks = self.tracks(number);
+        // Directories that are there already, and are left alone, are remembered: a later one is
+        // known to be new.
+        if !descend && !noting && !tracks && !follows {
+            return;
+        }
+        let fresh = listing.fresh == Some(self.tree.added());
+        let known = if fresh { None } else { self.tree.child(parent, name) };
+        if let Some(child) = known {
+            // The queue has spoken of it already, or an earlier listing has it.
+            if listing.compares {
+                self.found_again(number, listing, name, kind, child);
+            }
+            return;
+        }
+        if self.gaps.is_quiet(parent) {
+            self.found_left_out(number, parent, listing, name, left);
+            return;
+        }
+        let mut flags = if is_dir { Flags::DIR } else { Flags::empty() };
+        if new {
+            flags |= Flags::PENDING;
+        }
+        let node = self.tree.add(parent, name, flags);
+        if fresh {
+            listing.fresh = Some(self.tree.added());
+        }
+        if tracks {
+            self.remember(node, &listing.dir, name);
+        }
+        if !descend || !self.judge(number, node) {
+            return;
+        }
+        if new {
+            self.tree.set(node, Flags::NOTING);
+        }
+        if new || self.stays(number) {
+            listing.descends = true;
+            self.push_front(node, listing.tag);
+            return;
+        }
+        if !self.admitted(number, node, listing.tag) {
+            listing.descends = true;
+            return;
+        }
+        *left = left.saturating_sub(CLAIM_COST);
+        let wanted = self.wanted(number, node);
+        match self.world.add(&listing.dir, name, wanted) {
+            Ok(wd) => {
+                self.adopt(number, node, wd);
+                let leaf = !self.tree.has(node, Flags::UNLISTED)
+                    && !tracks
+                    && self.world.links_of(&listing.dir, name) == Ok(2);
+                if leaf || self.tree.has(node, Flags::UNLISTED) {
+                    self.push_window(node, listing.tag);
+                } else {
+                    listing.descends = true;
+                    self.push_front(node, listing.tag);
+                }
+            }
+            Err(errno) => {
+                let task = Task { node, tag: listing.tag, tries: 0, rounds: 0 };
+                let trouble = Trouble { errno, step: "inotify_add_watch", reach: false };
+                self.scan_failed(number, task, trouble);
+            }
+        }
+    }
+
+    /// Are new directories followed?
+    pub(super) fn follows(&self, number: u32) -> bool {
+        self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD))
+    }
+
+    /// A listing has a subdirectory that was left out of an earlier one, if the queue is not about
+    /// to speak of it: it was told, but nothing below it.
+    fn found_left_out(
+        &mut self,
+        number: u32,
+        parent: NodeId,
+        listing: &Listing<W::Dir>,
+        name: &[u8],
+        left: &mut usize,
+    ) {
+        let node = self.tree.add(parent, name, Flags::DIR | Flags::PENDING);
+        if self.tracks(number) {
+            self.remember(node, &listing.dir, name);
+        }
+        if !self.judge(number, node) {
+            return;
+        }
+        if self.announces(number) {
+            self.tree.set(node, Flags::NOTING);
+        }
+        if self.stays(number) || self.watch(number).is_some_and(|watch| watch.asks) {
+            self.push_front(node, listing.tag);
+            return;
+        }
+        *left = left.saturating_sub(CLAIM_COST);
+        let wanted = self.wanted(number, node);
+        match self.world.add(&listing.dir, name, wanted) {
+            Ok(wd) => {
+                self.adopt(number, node, wd);
+                self.push_front(node, listing.tag);
+            }
+            Err(errno) if is_limit(errno) => {
+                self.list_later(number, parent, errno, "inotify_add_watch");
+                self.drop_child(node);
+            }
+            Err(errno) => {
+                let task = Task { node, tag: listing.tag, tries: 0, rounds: 0 };
+                let trouble = Trouble { errno, step: "inotify_add_watch", reach: false };
+                self.scan_failed(number, task, trouble);
+            }
+        }
+    }
+
+    /// Are the subdirectories of this directory watched?
+    pub(super) fn descends(&self, number: u32, parent: NodeId) -> bool {
+        let Some(watch) = self.watch(number) else {
+            return false;
+        };
+        let noting = self.tree.has(parent, Flags::NOTING);
+        let root = self.tree.has(parent, Flags::ROOT);
+        if watch.flags.contains(WatchFlags::RECURSIVE) {
+            return true;
+        }
+        // AUTO_ADD alone: what is new, with all below it, but not what was there.
+        watch.flags.contains(WatchFlags::AUTO_ADD) && noting && (!root || self.is_new(number))
+    }
+}
