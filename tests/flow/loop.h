@@ -52,8 +52,16 @@ static void loop_end(void)
 
 static struct event_base *loop;
 
+/* It warns on standard error of what its callers could have known; nothing here gives it cause to. */
+static void loop_says(int severity, const char *message)
+{
+    if (severity >= EVENT_LOG_WARN)
+        check_fail(__FILE__, __LINE__, "libevent: %s", message);
+}
+
 static void loop_begin(void)
 {
+    event_set_log_callback(loop_says);
     loop = event_base_new();
     CHECK(loop != NULL);
 }
