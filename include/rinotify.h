@@ -1432,11 +1432,12 @@ int inotify_watcher_stream_get_stats(const inotify_watcher_stream *stream,
  *
  * The keys, in this order: "watch"; "mask", an array of the words of inotify_watcher_mask_names()
  * without is_dir; "is_dir", a boolean; "cookie", "flags" (an array of "synthetic", "error",
- * "rescan_begin", "rescan_end", "coverage"), "error", a number, and "coverage" ("complete", "partial"
- * or "out_of_step"), unless they are 0; "path"; "old_path", if there is one. Bits without a word are one hexadecimal number, as a string, at the end of their
- * array. A path that is valid UTF-8 is a string with every control character (and U+2028, U+2029)
- * escaped. One that is not has U+FFFD in place of what cannot be shown, and is followed by the same
- * key with "_b64" added, which has all of its bytes in base64 (RFC 4648, padded).
+ * "rescan_begin", "rescan_end", "coverage", "root"), "error", a number, and "coverage" ("complete",
+ * "partial" or "out_of_step"), unless they are 0; "path"; "old_path", if there is one. Bits without a
+ * word are one hexadecimal number, as a string, at the end of their array. A path that is valid
+ * UTF-8 is a string with every control character (and U+2028, U+2029) escaped. One that is not has
+ * U+FFFD in place of what cannot be shown, and is followed by the same key with "_b64" added, which
+ * has all of its bytes in base64 (RFC 4648, padded).
  *
  * Returns 0 if `event` is NULL or smaller than the first version of it. Any thread. Since 0.1.
  *

@@ -53,6 +53,11 @@ static void keys(void)
     event.coverage = RINOTIFY_COVERAGE_OUT_OF_STEP;
     CHECK_STR(line_of(&event), "{\"watch\":3,\"mask\":[],\"is_dir\":false,\"flags\":[\"coverage\"],"
                                "\"coverage\":\"out_of_step\",\"path\":\"/root\"}\n");
+    event = event_of("/root");
+    event.flags = RINOTIFY_EVENT_ROOT | RINOTIFY_EVENT_SYNTHETIC;
+    event.mask = IN_MOVED_TO;
+    CHECK_STR(line_of(&event), "{\"watch\":3,\"mask\":[\"moved_to\"],\"is_dir\":false,"
+                               "\"flags\":[\"synthetic\",\"root\"],\"path\":\"/root\"}\n");
     event = event_of("/");
     event.mask = IN_Q_OVERFLOW | IN_IGNORED | 0x01000000;
     event.flags = RINOTIFY_EVENT_RESCAN_BEGIN | RINOTIFY_EVENT_RESCAN_END | 0x100;
