@@ -1491,8 +1491,9 @@ int64_t inotify_watcher_stream_watch(inotify_watcher_stream *stream,
  * inotify_watcher_stream_callback(), or from the program's own callback. The watcher should write
  * into this stream alone: it is paused as a whole. Unregister it before it is destroyed.
  *
- * Returns what inotify_watcher_stream_register_producer() returns; -EINVAL if `watcher` is NULL.
- * Any thread. Since 0.1.
+ * Returns what inotify_watcher_stream_register_producer() returns; or for `watcher` -EINVAL (NULL),
+ * -EBADF (closed), -ENOTRECOVERABLE (an internal error before), and then nothing was registered or
+ * stopped. Any thread. Since 0.1.
  *
  * Requires:
  * `stream` is NULL or came from inotify_watcher_stream_create(); `watcher` is NULL or came from

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::abi::*;
 use super::functions::{
     inotify_watcher_pause_producing, inotify_watcher_resume_producing,
-    inotify_watcher_stop_producing, inotify_watcher_watch_with,
+    inotify_watcher_stop_producing, inotify_watcher_wants_read, inotify_watcher_watch_with,
 };
 use super::names;
 use super::reactor_abi::inotify_watcher_producer;
@@ -133,8 +133,9 @@ pub unsafe extern "C" fn inotify_watcher_stream_watch(
 /// inotify_watcher_stream_callback(), or from the program's own callback. The watcher should write
 /// into this stream alone: it is paused as a whole. Unregister it before it is destroyed.
 ///
-/// Returns what inotify_watcher_stream_register_producer() returns; -EINVAL if `watcher` is NULL.
-/// Any thread. Since 0.1.
+/// Returns what inotify_watcher_stream_register_producer() returns; or for `watcher` -EINVAL (NULL),
+/// -EBADF (closed), -ENOTRECOVERABLE (an internal error before), and then nothing was registered or
+/// stopped. Any thread. Since 0.1.
 ///
 /// # Safety
 /// `stream` is NULL or came from inotify_watcher_stream_create(); `watcher` is NULL or came from
@@ -144,6 +145,11 @@ pub unsafe extern "C" fn inotify_watcher_stream_register_watcher(
     stream: *mut inotify_watcher_stream,
     watcher: *mut inotify_watcher,
 ) -> c_int {
+    // SAFETY: the caller's promise.
+    let usable = unsafe { inotify_watcher_wants_read(watcher) };
+    if usable < 0 {
+        return usable;
+    }
     let producer = inotify_watcher_producer {
         size: size_of::<inotify_watcher_producer>(),
         context: watcher.cast(),
@@ -151,12 +157,8 @@ pub unsafe extern "C" fn inotify_watcher_stream_register_watcher(
         resume_producing: Some(resume_watcher),
         stop_producing: Some(stop_watcher),
     };
-    let producer = match watcher.is_null() {
-        false => Producer::new(producer, Kind::Push),
-        true => None,
-    };
-    let producer = producer.map(|producer| (producer, Kind::Push)).ok_or(Errno(libc::EINVAL));
-    door::register(stream, "register_watcher", producer)
+    let producer = Producer::new(producer, Kind::Push).ok_or(Errno(libc::EINVAL));
+    door::register(stream, "register_watcher", producer.map(|producer| (producer, Kind::Push)))
 }
 
 unsafe extern "C-unwind" fn pause_watcher(watcher: *mut c_void) {

@@ -155,6 +155,19 @@ static void endings(void)
     CHECK_EQ(inotify_watcher_stream_watch(stream, watcher, "t", IN_CREATE, 0), -EBADF);
     inotify_watcher_destroy(watcher);
     CHECK_SYS(close(ends.reader));
+
+    /* One that is closed produces nothing, and is no producer; nor is one that was destroyed. */
+    ends = small_pipe();
+    stream = make_stream(ends.writer, NULL);
+    watcher = create();
+    CHECK_OK(inotify_watcher_lose_connection(watcher));
+    CHECK_EQ(inotify_watcher_stream_register_watcher(stream, watcher), -EBADF);
+    inotify_watcher_destroy(watcher);
+    CHECK_EQ(inotify_watcher_stream_register_watcher(stream, watcher), -EBADF);
+    CHECK_EQ(STATE(stream), RINOTIFY_STREAM_CONNECTED);
+    inotify_watcher_stream_destroy(stream);
+    CHECK_SYS(close(ends.writer));
+    CHECK_SYS(close(ends.reader));
     remove_tree("t");
 }
 
