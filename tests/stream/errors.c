@@ -6,6 +6,8 @@
 #include "stream.h"
 
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 static void expect_lost(struct life *life, inotify_watcher_stream *stream, int reason)
 {
@@ -206,6 +208,65 @@ static void no_room(struct ends ends)
     CHECK_SYS(close(ends.reader));
 }
 
+/* EINTR: a descriptor that may block, and a signal in the middle of the write. */
+
+static atomic_bool interrupted;
+static pthread_t blocked;
+
+static void *interrupts(void *unused)
+{
+    (void)unused;
+    while (!atomic_load(&interrupted)) {
+        CHECK_EQ(pthread_kill(blocked, SIGUSR1), 0);
+        sched_yield();
+    }
+    return NULL;
+}
+
+static void nothing(int signal_number)
+{
+    (void)signal_number;
+}
+
+static void signal_in_a_write(void)
+{
+    struct ends ends = small_pipe();
+    struct life life;
+    inotify_watcher_stream_options options = options_for(&life);
+    inotify_watcher_stream *stream;
+    struct sigaction action;
+    size_t filled = fill(ends.writer), in = 0, out = 0;
+    char *rubbish = malloc(filled);
+    pthread_t thread;
+
+    CHECK(rubbish != NULL);
+    memset(&action, 0, sizeof action);
+    action.sa_handler = nothing;
+    CHECK_SYS(sigaction(SIGUSR1, &action, NULL));
+    options.flags = RINOTIFY_STREAM_KEEP_FLAGS;
+    stream = make_stream(ends.writer, &options);
+    put(stream, &in, 3000);
+    blocked = pthread_self();
+    CHECK_EQ(pthread_create(&thread, NULL, interrupts, NULL), 0);
+    /* It would block until somebody reads, and nobody does. To be called again. */
+    CHECK_EQ(inotify_watcher_stream_do_write(stream), 1);
+    CHECK_EQ(inotify_watcher_stream_write_some_data(stream, "x", 1), 0);
+    atomic_store(&interrupted, true);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    CHECK_EQ(life.lost, 0);
+    CHECK_EQ(inotify_watcher_stream_buffered(stream), in);
+    CHECK_EQ(inotify_watcher_stream_wants_write(stream), 1);
+    while (filled > 0)
+        filled -= (size_t)CHECK_SYS(read(ends.reader, rubbish, filled));
+    CHECK_EQ(inotify_watcher_stream_do_write(stream), 0);
+    take_all(ends.reader, &out);
+    CHECK_EQ(out, in);
+    inotify_watcher_stream_destroy(stream);
+    free(rubbish);
+    CHECK_SYS(close(ends.writer));
+    CHECK_SYS(close(ends.reader));
+}
+
 /* ---- A write function of the program's own. */
 
 struct scripted {
@@ -292,6 +353,7 @@ int main(void)
     closed_descriptor();
     no_room(small_pipe());
     no_room(small_socket());
+    signal_in_a_write();
     own_function();
     return 0;
 }
