@@ -477,6 +477,19 @@ static void root_deleted(void)
     check_ended(0);
     end();
 
+    /* A file is a root, too, and a mask that says nothing of its end does not hide that. */
+    begin("root_deleted_any_mask", RINOTIFY_LOSE_CONNECTION_ON_DELETE_SELF);
+    CHECK_OK(inotify_watcher_start_reading(watcher));
+    make_file("u");
+    CHECK_OK(inotify_watcher_watch(watcher, "u", IN_MODIFY, 0, record, &recorder));
+    remove_file("u");
+    while (lost == 0)
+        loop_turn(true);
+    CHECK_EQ(recorder.count, 2);
+    CHECK_STR(recorder.lines[0], "delete_self u");
+    check_ended(0);
+    end();
+
     /* Without the option the watcher lives on. */
     begin("root_deleted_without", 0);
     CHECK_OK(inotify_watcher_start_reading(watcher));
