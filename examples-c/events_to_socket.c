@@ -15,6 +15,9 @@
  * watches of the tree for each client (max_user_instances, max_user_watches): a client that is over
  * a limit is turned away.
  *
+ * When the program has no descriptor left to accept a client with, those who come wait until another
+ * has gone.
+ *
  * The program ends on SIGINT and SIGTERM. If the directory goes, the clients are told, and see the
  * end of the data.
  *
@@ -39,6 +42,7 @@ struct server {
     inotify_watcher_reactor reactor;
     const char *directory;
     struct client *clients;
+    struct evconnlistener *listener;
 };
 
 struct client {
@@ -75,6 +79,8 @@ static void forget(struct client *client)
     inotify_watcher_stream_destroy(client->stream);
     inotify_watcher_destroy(client->watcher);
     close(client->fd);
+    /* There is room for another now, if there was none. */
+    evconnlistener_enable(client->server->listener);
     free(client);
 }
 
@@ -178,6 +184,18 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     }
 }
 
+/* The client stays in the queue, and the listener ready: it would be called again at once. */
+static void on_accept_failed(struct evconnlistener *listener, void *user_data)
+{
+    struct server *server = user_data;
+
+    fprintf(stderr, "a client has to wait: %s\n", strerror(EVUTIL_SOCKET_ERROR()));
+    if (server->clients != NULL)
+        evconnlistener_disable(listener);
+    else
+        event_base_loopbreak(server->base);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *base)
 {
     (void)number;
@@ -203,6 +221,8 @@ static int serve(struct server *server, const char *path)
         perror(path);
         return 1;
     }
+    evconnlistener_set_error_cb(listener, on_accept_failed);
+    server->listener = listener;
     interrupt = evsignal_new(server->base, SIGINT, on_signal, server->base);
     terminate = evsignal_new(server->base, SIGTERM, on_signal, server->base);
     event_add(interrupt, NULL);

@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -136,6 +137,40 @@ static long filled(void)
     return size;
 }
 
+/* The lowest number that no descriptor of the server has. */
+static rlim_t first_free(void)
+{
+    struct stat status;
+    rlim_t number = 0;
+
+    while (lstat(format("/proc/%d/fd/%u", (int)server.pid, (unsigned)number), &status) == 0)
+        number++;
+    return number;
+}
+
+/* With no descriptor left for a client, the server says so once, and takes it when another has gone. */
+static void no_descriptor_left(struct reader *one)
+{
+    struct rlimit before, none;
+    struct reader *another;
+    const char *said;
+
+    CHECK_SYS(prlimit(server.pid, RLIMIT_NOFILE, NULL, &before));
+    none = before;
+    none.rlim_cur = first_free();
+    CHECK_SYS(prlimit(server.pid, RLIMIT_NOFILE, &none, NULL));
+    another = connected();
+    program_wait_prefix(&server, "a client has to wait: ");
+    make_file("t/meanwhile");
+    expect_line(one, "create", "t/meanwhile");
+    said = strstr(server.text, "a client has to wait: ");
+    CHECK(strstr(said + 1, "a client has to wait: ") == NULL);
+    CHECK_SYS(prlimit(server.pid, RLIMIT_NOFILE, &before, NULL));
+    hang_up(one);
+    CHECK(next_line(another) != NULL);
+    hang_up(another);
+}
+
 int main(int argc, char **argv)
 {
     struct reader *all, *never, *half;
@@ -211,10 +246,14 @@ int main(int argc, char **argv)
     greet(all);
     make_file("t/back");
     expect_line(all, "create", "t/back");
+    no_descriptor_left(all);
+    all = connected();
+    CHECK(next_line(all) != NULL);
 
     program_signal(&server, SIGTERM);
     CHECK_EQ(program_end(&server), 0);
-    CHECK(next_line(all) == NULL);
+    while (next_line(all) != NULL)
+        ;
     hang_up(all);
     CHECK_EQ(access("socket", F_OK), -1);
     program_free(&server);
