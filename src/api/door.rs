@@ -154,6 +154,9 @@ pub fn destroy(handle: *mut inotify_watcher) {
         let _ = guarded(|| watcher.destroy());
         if !foreign {
             FREE.lock().push_back(slot);
+        } else if let Some(mut free) = FREE.try_lock() {
+            // In a forked child the holder of the lock may be no more.
+            free.push_back(slot);
         }
     }
 }

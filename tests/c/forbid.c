@@ -23,7 +23,8 @@ bool forbid(const unsigned *calls, size_t count, unsigned error)
     CHECK_SYS(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == -1)
         return false;
-    for (size_t i = 0; i < count; i++) {
+    /* valgrind looks at the arguments, and answers calls itself that it does not know. */
+    for (size_t i = 0; i < count && !check_under_valgrind(); i++) {
         errno = 0;
         CHECK_EQ(syscall(calls[i], -1, NULL, 0, 0), error == 0 ? 0 : -1);
         CHECK_EQ(errno, error);

@@ -84,7 +84,7 @@ static void plant(const char *path)
 {
     char deep[4096];
 
-    for (size_t i = strlen("w/tree/"); path[i] != '\0'; i++) {
+    for (size_t i = 1; path[i] != '\0'; i++) {
         if (path[i] == '/') {
             snprintf(deep, sizeof deep, "%.*s", (int)i, path);
             (void)mkdir(deep, 0755);

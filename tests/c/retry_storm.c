@@ -7,6 +7,7 @@
 #include "reader.h"
 
 #include <fcntl.h>
+#include <ftw.h>
 #include <sched.h>
 #include <sys/wait.h>
 
@@ -74,7 +75,7 @@ static void write_some(unsigned seed)
     }
 }
 
-static pid_t writer(unsigned seed)
+static pid_t writer(inotify_watcher *watcher, unsigned seed)
 {
     pid_t child = fork();
 
@@ -82,6 +83,7 @@ static pid_t writer(unsigned seed)
     if (child == 0) {
         if (getuid() == 0 && seteuid(0) == -1)
             _exit(1);
+        inotify_watcher_destroy(watcher);
         write_some(seed);
         _exit(0);
     }
@@ -101,6 +103,14 @@ static int show(const inotify_watcher_uncovered *gap, void *user_data)
     return 0;
 }
 
+static int open_up(const char *path, const struct stat *status, int kind, struct FTW *at)
+{
+    (void)at;
+    if ((kind == FTW_D || kind == FTW_DNR) && (status->st_mode & 0755) != 0755)
+        CHECK_SYS(chmod(path, 0755));
+    return kind == FTW_DNR ? nftw(path, open_up, 16, FTW_PHYS) : 0;
+}
+
 static void storm(unsigned seed)
 {
     inotify_watcher *watcher;
@@ -117,7 +127,7 @@ static void storm(unsigned seed)
         unsigned left = WRITERS;
 
         for (unsigned i = 0; i < WRITERS; i++)
-            writers[i] = writer(seed * 100 + round * 10 + i);
+            writers[i] = writer(watcher, seed * 100 + round * 10 + i);
         while (left > 0) {
             CHECK_OK(inotify_watcher_do_read(watcher));
             for (unsigned i = 0; i < WRITERS; i++) {
@@ -131,7 +141,7 @@ static void storm(unsigned seed)
             }
         }
         as_writer();
-        CHECK_EQ(system("find t -type d ! -perm -0755 -exec chmod 0755 {} \\;"), 0);
+        CHECK_EQ(nftw("t", open_up, 16, FTW_PHYS), 0);
         as_reader();
         CHECK_OK(inotify_watcher_sync(watcher));
         if (coverage_of(watcher, id, NULL) != RINOTIFY_COVERAGE_COMPLETE) {
