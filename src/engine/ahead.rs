@@ -402,7 +402,7 @@ impl<W: World> Engine<W> {
     fn remains(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> Option<bool> {
         let mut there = None;
         for _ in 0..LOOKS {
-            self.read_all();
+            let before = self.read_all();
             let end = self.input.end();
             there = match self.open_dir(to) {
                 Ok(at) => {
@@ -417,7 +417,9 @@ impl<W: World> Engine<W> {
                 }
                 Err(_) => None,
             };
-            self.read_all();
+            if !self.read_all() || !before {
+                there = None;
+            }
             let overtaken = self.input.from(end).any(|raw| {
                 raw.wd == next.wd && raw.mask & DIRENT != 0 && self.input.name(&raw) == name
             });
@@ -433,15 +435,20 @@ impl<W: World> Engine<W> {
         self.stayed(next, name, there)
     }
 
-    /// All that is queued now.
-    fn read_all(&mut self) {
-        let mut left = self.world.queued().min(READ_ALL);
+    /// All that is queued now. False if it could not be read, or is too much.
+    pub(super) fn read_all(&mut self) -> bool {
+        let all = self.world.queued();
+        let mut left = all.min(READ_ALL);
+        let mut patience = PATIENCE;
         while left > 0 {
             match self.fill() {
-                Ok(got) if got > 0 => left = left.saturating_sub(got),
-                _ => break,
+                Ok(0) => return true,
+                Ok(got) => left = left.saturating_sub(got),
+                Err(_) if patience > 0 => patience -= 1,
+                Err(_) => return false,
             }
         }
+        all <= READ_ALL
     }
 
     /// Did the entry stay when `next` took something of its name away? What is said of the name
