@@ -52,7 +52,7 @@ impl<W: World> Engine<W> {
                     self.overflow();
                     pokes = self.world.poke_wds();
                 } else if raw.mask & IN_IGNORED != 0 && self.wds.forget(raw.wd) {
-                    self.gaps.more_room();
+                    self.gaps.more_room(self.tag);
                 }
             }
             self.input.advance(raw.next);
@@ -250,7 +250,7 @@ impl<W: World> Engine<W> {
             }
             if raw.mask & IN_IGNORED != 0 && self.root_lost_early(number) {
                 self.wds.remove(&mut self.tree, node);
-                self.gaps.more_room();
+                self.gaps.more_room(self.tag);
                 return;
             }
             if raw.mask & IN_IGNORED != 0 {
@@ -258,7 +258,7 @@ impl<W: World> Engine<W> {
                     batch.mark_last();
                 }
                 self.wds.remove(&mut self.tree, node);
-                self.gaps.more_room();
+                self.gaps.more_room(self.tag);
                 if !live && let Some(watch) = self.watch(number) {
                     self.dropped.push(watch.id);
                 }
@@ -268,7 +268,7 @@ impl<W: World> Engine<W> {
         }
         if raw.mask & IN_IGNORED != 0 {
             self.wds.remove(&mut self.tree, node);
-            self.gaps.more_room();
+            self.gaps.more_room(self.tag);
             // It is still in the tree, so its name now leads to something else: a directory that
             // was moved over it.
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
@@ -308,7 +308,7 @@ impl<W: World> Engine<W> {
     /// is let go. The kernel tells it for each directory, in no order (fs/notify/fsnotify.c,
     /// fsnotify_unmount_inodes).
     pub(super) fn unmounted(&mut self, batch: &mut Batch, node: NodeId, raw: &Raw) {
-        while self.fill().is_ok_and(|got| got > 0) {}
+        self.read_all();
         let parent = self.tree.node(self.tree.node(node).parent).wd;
         let above = self
             .input

@@ -55,6 +55,8 @@ pub(super) struct Gaps {
     pub(super) left_out: BTreeSet<(u64, NodeId)>,
     /// Kernel watches given back since the last look at `left_out`.
     pub(super) room: usize,
+    /// The tag of the first of them: barriers wait for what is made good by them.
+    pub(super) room_tag: u32,
     /// Covered again, but what stems from the scan of this tag is not told yet.
     pub(super) filled: Vec<(NodeId, u32)>,
     /// Directories that are listed for what was left out: what they have was told before.
@@ -75,6 +77,7 @@ impl Default for Gaps {
             far: HashSet::new(),
             left_out: BTreeSet::new(),
             room: 0,
+            room_tag: 0,
             filled: Vec::new(),
             quiet: HashSet::new(),
             retried: true,
@@ -101,7 +104,10 @@ impl Gaps {
     }
 
     /// A kernel watch was given back.
-    pub(super) fn more_room(&mut self) {
+    pub(super) fn more_room(&mut self, tag: u32) {
+        if self.room == 0 {
+            self.room_tag = tag;
+        }
         self.room += 1;
     }
 
@@ -212,7 +218,7 @@ impl<W: World> Engine<W> {
         };
         let was_limit = old.as_ref().is_some_and(|old| is_limit(old.errno));
         if old.as_ref().is_some_and(|old| old.owed) && !limit {
-            self.gaps.room += 1;
+            self.gaps.more_room(self.tag);
         }
         if was_limit && !limit {
             self.gaps.left_out.remove(&(serial, node));
@@ -389,7 +395,7 @@ impl<W: World> Engine<W> {
             self.gaps.left_out.remove(&(gap.serial, node));
         }
         if gap.owed {
-            self.gaps.room += 1;
+            self.gaps.more_room(self.tag);
         }
         if let Some(watch) = self.watch_mut(gap.watch) {
             watch.gaps -= 1;

@@ -83,7 +83,7 @@ impl<W: World> Engine<W> {
         for &wd in &some {
             if self.doomed.unwanted.remove(&wd) && self.wds.get(wd).is_none() {
                 self.world.remove(wd);
-                self.gaps.more_room();
+                self.gaps.more_room(self.tag);
                 self.room = true;
             }
         }

@@ -28,11 +28,13 @@ impl<W: World> Engine<W> {
 
     /// The same for many of them, in the order of their nodes.
     pub(super) fn try_all_again(&mut self, mut nodes: Vec<NodeId>) {
+        // One that is covered is on its way to be told.
+        nodes.retain(|&node| self.tree.has(node, Flags::UNCOVERED));
+        nodes.sort_unstable();
+        nodes.dedup();
         if nodes.is_empty() {
             return;
         }
-        nodes.sort_unstable();
-        nodes.dedup();
         // A tag of its own, to know when all that comes of it is told.
         self.tag += 1;
         let tag = self.tag;
@@ -74,7 +76,8 @@ impl<W: World> Engine<W> {
             let Some(gap) = self.gaps.at.get_mut(&node) else {
                 continue;
             };
-            if gap.owed || (gap.again && !list_again) {
+            let covered = !self.tree.has(node, Flags::UNCOVERED);
+            if gap.owed || covered || (gap.again && !list_again) {
                 continue;
             }
             gap.owed = true;
@@ -82,7 +85,9 @@ impl<W: World> Engine<W> {
         }
         // What could not be used now can be when the queue is empty.
         self.gaps.room = if list_again { 0 } else { self.gaps.room - again.len() };
-        self.try_all_again(again);
+        for node in again {
+            self.try_again(node, self.gaps.room_tag);
+        }
     }
 
     /// More is left out than is remembered one by one: then it is its parent that is, and is listed
