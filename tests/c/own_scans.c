@@ -4,7 +4,56 @@
  */
 #include "check.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+
+/* Reads what it is told of, as a program does that wants to know what has changed. */
+static void look_into(inotify_watcher *watcher, const inotify_watcher_event *event, void *user_data)
+{
+    char text[16];
+    int fd = open(event->path, O_RDONLY | O_CLOEXEC);
+
+    (void)watcher;
+    ++*(unsigned *)user_data;
+    if (fd == -1)
+        return;
+    if ((event->mask & IN_ISDIR) == 0) {
+        CHECK(read(fd, text, sizeof text) >= 0);
+    } else {
+        DIR *directory = fdopendir(fd);
+
+        CHECK(directory != NULL);
+        while (readdir(directory) != NULL)
+            continue;
+        closedir(directory);
+        return;
+    }
+    close(fd);
+}
+
+/* With the usual mask the caller's looking is no event either, so it does not go round in circles. */
+static void callers_looks(void)
+{
+    inotify_watcher *watcher = create();
+    unsigned events = 0;
+
+    check_case("callers-looks");
+    CHECK_EQ(RINOTIFY_WATCH_MASK & (IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE), 0);
+    make_dirs("t/d");
+    write_file("t/d/f", "text");
+    CHECK_OK(inotify_watcher_watch(watcher, "t", RINOTIFY_WATCH_MASK,
+                                   TREE | RINOTIFY_WATCH_EMIT_EXISTING, look_into, &events));
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(events, 2);
+    make_dirs("t/new/deep");
+    write_file("t/d/f", "other text");
+    write_file("t/new/deep/f", "text");
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK(events >= 2 + 4);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(inotify_watcher_do_read(watcher), 0);
+    inotify_watcher_destroy(watcher);
+}
 
 int main(void)
 {
@@ -37,5 +86,6 @@ int main(void)
     CHECK_SYS(close((int)CHECK_SYS(open("t/new/deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
     EXPECT(watcher, &recorder, "open|is_dir t/new/deep", "close_nowrite|is_dir t/new/deep");
     inotify_watcher_destroy(watcher);
+    callers_looks();
     return 0;
 }

@@ -188,6 +188,35 @@ static void one_turn_at_a_time(void)
     recorder_clear(&recorder);
 }
 
+/* The kernel is asked for what the watches want and what the recursion needs, so nothing else wakes the
+ * program: not a change of a mode, not a reader of the files, not each of many writes. */
+static void what_nobody_asked_for(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    char text[4];
+    int fd, file;
+
+    make_dirs("t/d");
+    write_file("t/d/f", "text");
+    watch(watcher, "t", IN_CLOSE_WRITE, TREE, &recorder);
+    watch(watcher, "t/d", IN_DELETE, 0, &recorder);
+    fd = inotify_watcher_fileno(watcher);
+    drain(watcher);
+    CHECK(!poll_says(fd));
+    CHECK_SYS(chmod("t/d/f", 0600));
+    CHECK_SYS(chmod("t/d", 0700));
+    CHECK_SYS(chmod("t", 0700));
+    file = (int)CHECK_SYS(open("t/d/f", O_RDWR | O_CLOEXEC));
+    CHECK_EQ(read(file, text, sizeof text), sizeof text);
+    CHECK_EQ(write(file, "more", 4), 4);
+    CHECK(!poll_says(fd));
+    CHECK_SYS(close(file));
+    CHECK(poll_says(fd));
+    EXPECT(watcher, &recorder, "close_write t/d/f");
+    inotify_watcher_destroy(watcher);
+}
+
 static void one_descriptor(void)
 {
     inotify_watcher *watcher = create();
@@ -217,6 +246,8 @@ int main(void)
     check_begin(240);
     check_case("one-descriptor");
     one_descriptor();
+    check_case("what-nobody-asked-for");
+    what_nobody_asked_for();
     check_case("every-poll");
     every_poll(0, 0, 0);
     every_poll(1, 16, 512);
