@@ -12,6 +12,7 @@ mod coverage;
 mod entries;
 mod figures;
 mod filter;
+mod flags;
 mod follow;
 mod glob;
 mod hidden;

@@ -4,8 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 
-use bitflags::bitflags;
-
+pub use super::flags::{Flags, Marks};
 use super::index::Index;
 use super::names::Names;
 
@@ -18,86 +17,6 @@ pub const NONE: NodeId = NodeId::MAX;
 const INDEXED: u32 = 1 << 31;
 /// Most children that are looked through for a name.
 const FEW: usize = 16;
-
-bitflags! {
-    /// What is known of a node.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub struct Flags: u16 {
-        /// It is a directory.
-        const DIR = 1;
-        /// It is the root of a watch; `name` is the number of the watch.
-        const ROOT = 1 << 1;
-        /// A listing found it, and it has not been told yet.
-        const PENDING = 1 << 2;
-        /// Its wd was found by name, and the queue has not caught up with that moment yet.
-        const CLAIM = 1 << 3;
-        /// An event of the wd showed that the claim is right.
-        const PROVEN = 1 << 4;
-        /// The wd was there before the claim: its older events are not about this node, so none
-        /// counts before the claim is settled.
-        const DORMANT = 1 << 5;
-        /// All names seen in it are noted as children until its window closes.
-        const NOTING = 1 << 6;
-        /// Its listing is under way: names that went are kept as tombs.
-        const LISTING = 1 << 7;
-        /// It is in the list of tasks.
-        const TASK = 1 << 8;
-        /// It is in the list of windows.
-        const WINDOW = 1 << 9;
-        /// The entry is known to be gone; a listing under way may still find the name.
-        const TOMB = 1 << 10;
-        /// The caller ignored it: not watched, nothing below it told.
-        const EXCLUDED = 1 << 11;
-        /// Freed, but a list still has it.
-        const DEAD = 1 << 12;
-        /// Its wd has other nodes, too.
-        const ALIASED = 1 << 13;
-        /// It could not be watched; the reason is in a table.
-        const UNCOVERED = 1 << 14;
-        /// It was there before a loss of events, and has not been found again yet.
-        const DOUBT = 1 << 15;
-    }
-}
-
-impl Flags {
-    /// With any of these an event needs more than the short way.
-    pub const UNSETTLED: Self = Self::PENDING
-        .union(Self::CLAIM)
-        .union(Self::DORMANT)
-        .union(Self::NOTING)
-        .union(Self::LISTING)
-        .union(Self::WINDOW)
-        .union(Self::EXCLUDED)
-        .union(Self::ALIASED);
-    /// A dormant claim whose directory is not listed before it is settled. (No event proves a
-    /// dormant claim, so the bit is free.)
-    pub const UNLISTED: Self = Self::DORMANT.union(Self::PROVEN);
-    /// A list has the node, so its number cannot be used again yet.
-    pub const LISTED: Self = Self::TASK.union(Self::WINDOW);
-}
-
-bitflags! {
-    /// What was decided of a directory.
-    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-    pub struct Marks: u8 {
-        /// It is not wanted, or on another file system: not watched, nothing below it told.
-        const LEFT_OUT = 1;
-        /// The patterns let it in.
-        const JUDGED = 1 << 1;
-        /// The caller is to be asked.
-        const ASKED = 1 << 2;
-        /// The caller let it in.
-        const AGREED = 1 << 3;
-        /// What is believed of its inside is to be compared with what is there.
-        const STALE = 1 << 4;
-        /// Another entry has its name.
-        const REPLACED = 1 << 5;
-        /// Its content is not as it was told.
-        const CHANGED = 1 << 6;
-        /// Its attributes are not as they were told.
-        const ATTRIBUTES = 1 << 7;
-    }
-}
 
 /// A directory, or for a while an entry of another kind.
 pub struct Node {
@@ -536,77 +455,4 @@ impl Tree {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rename_is_one_relink() {
-        let mut tree = Tree::default();
-        let root = tree.add_root(0, Flags::DIR);
-        let a = tree.add(root, b"a", Flags::DIR);
-        let b = tree.add(a, b"b", Flags::DIR);
-        let c = tree.add(b, b"c", Flags::DIR);
-        let other = tree.add(root, b"other", Flags::DIR);
-        tree.detach(a);
-        tree.attach(a, other, b"renamed");
-        let mut path = Vec::new();
-        tree.relative(c, &mut path);
-        assert_eq!(path, b"other/renamed/b/c");
-        assert_eq!(tree.child(other, b"renamed"), Some(a));
-        assert_eq!(tree.child(root, b"a"), None);
-        assert_eq!(tree.root_of(c), root);
-        tree.detach(a);
-        assert_eq!(tree.root_of(c), NONE);
-    }
-
-    #[test]
-    fn names_are_found_after_many_changes() {
-        let mut tree = Tree::default();
-        let root = tree.add_root(0, Flags::DIR);
-        let name = |i: u32| format!("name{i}").into_bytes();
-        let mut ids: Vec<_> =
-            (0..2000).map(|i| Some(tree.add(root, &name(i), Flags::DIR))).collect();
-        assert_eq!(tree.index.borrow().memory(), 0);
-        for i in (0..2000).step_by(3) {
-            assert_eq!(tree.child(root, &name(i)), ids[i as usize]);
-            let id = ids[i as usize].take().unwrap();
-            tree.detach(id);
-            tree.free(id);
-        }
-        for i in 0..2000 {
-            assert_eq!(tree.child(root, &name(i)), ids[i as usize]);
-        }
-        assert_eq!(tree.dirs(), 1 + ids.iter().flatten().count());
-        // A directory that has moved keeps what is in it, and an empty one forgets the index.
-        let other = tree.add(root, b"other", Flags::DIR);
-        let below = ids[1].unwrap();
-        for i in 0..40 {
-            tree.add(below, &name(i), Flags::DIR);
-        }
-        assert!(tree.child(below, b"name39").is_some());
-        tree.detach(below);
-        tree.attach(below, other, b"another name");
-        assert_eq!(tree.child(root, b"name1"), None);
-        for i in 0..40 {
-            let child = tree.child(below, &name(i)).unwrap();
-            tree.detach(child);
-            tree.free(child);
-            assert_eq!(tree.child(below, &name(i)), None);
-        }
-        assert!(!tree.node(below).is_indexed());
-        assert_eq!(tree.name(below), b"another name");
-    }
-
-    #[test]
-    fn a_listed_node_is_not_used_again() {
-        let mut tree = Tree::default();
-        let root = tree.add_root(0, Flags::DIR);
-        let a = tree.add(root, b"a", Flags::DIR | Flags::TASK);
-        tree.detach(a);
-        tree.free(a);
-        assert!(tree.has(a, Flags::DEAD));
-        assert_ne!(tree.add(root, b"b", Flags::DIR), a);
-        tree.unlist(a, Flags::TASK);
-        assert_eq!(tree.add(root, b"c", Flags::DIR), a);
-    }
-}
+mod tests;
