@@ -170,9 +170,9 @@
 
 /**
  * Leave O_NONBLOCK as it is. Otherwise a pipe, a terminal or a device that could block is made
- * non-blocking, for everybody who shares its open file description, and made as it was when the
- * stream lets it go. Sockets need no flag and keep theirs, whatever it is; regular files are always
- * ready. Since 0.1.
+ * non-blocking, for everybody who shares its open file description, again before a write if one of
+ * them has taken that back, and made as it was when the stream lets it go. Sockets need no flag and
+ * keep theirs, whatever it is; regular files are always ready. Since 0.1.
  */
 #define RINOTIFY_STREAM_KEEP_FLAGS 0x0002
 

@@ -10,9 +10,9 @@ use super::reactor_abi::{inotify_watcher_log, inotify_watcher_reactor};
 /// The stream owns its descriptor and closes it at the end. Since 0.1.
 pub const RINOTIFY_STREAM_CLOSE_FD: u32 = 0x1;
 /// Leave O_NONBLOCK as it is. Otherwise a pipe, a terminal or a device that could block is made
-/// non-blocking, for everybody who shares its open file description, and made as it was when the
-/// stream lets it go. Sockets need no flag and keep theirs, whatever it is; regular files are always
-/// ready. Since 0.1.
+/// non-blocking, for everybody who shares its open file description, again before a write if one of
+/// them has taken that back, and made as it was when the stream lets it go. Sockets need no flag and
+/// keep theirs, whatever it is; regular files are always ready. Since 0.1.
 pub const RINOTIFY_STREAM_KEEP_FLAGS: u32 = 0x2;
 
 /// State bit: the connection is not lost.

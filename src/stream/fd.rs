@@ -26,8 +26,10 @@ pub struct Fd {
     raw: c_int,
     kind: Kind,
     close: bool,
-    /// O_NONBLOCK was set here, and is to be taken away again.
-    made_nonblocking: bool,
+    /// No write is to block, for which it takes O_NONBLOCK.
+    nonblocking: bool,
+    /// The flag was set here, and is to be taken away again.
+    made_nonblocking: AtomicBool,
     /// It was let go.
     gone: AtomicBool,
 }
@@ -39,7 +41,7 @@ impl Fd {
             get_flags(raw)?;
         }
         let kind = if raw >= 0 { kind_of(raw)? } else { Kind::Other };
-        Ok(Self { raw, kind, close, made_nonblocking: false, gone: AtomicBool::new(false) })
+        Ok(Self::of(raw, kind, close))
     }
 
     /// One that is written here. Unless `keep_flags`, what could block is made non-blocking.
@@ -49,11 +51,31 @@ impl Fd {
             return Err(Errno(libc::EBADF));
         }
         let kind = kind_of(raw)?;
-        let made_nonblocking = kind == Kind::Other && flags & libc::O_NONBLOCK == 0 && !keep_flags;
-        if made_nonblocking {
-            set_flags(raw, flags | libc::O_NONBLOCK)?;
+        let nonblocking = kind == Kind::Other && !keep_flags;
+        let fd = Self { nonblocking, ..Self::of(raw, kind, close) };
+        fd.make_nonblocking(flags)?;
+        Ok(fd)
+    }
+
+    fn of(raw: c_int, kind: Kind, close: bool) -> Self {
+        let (made_nonblocking, gone) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { raw, kind, close, nonblocking: false, made_nonblocking, gone }
+    }
+
+    fn make_nonblocking(&self, flags: c_int) -> Result<(), Errno> {
+        if self.nonblocking && flags & libc::O_NONBLOCK == 0 {
+            set_flags(self.raw, flags | libc::O_NONBLOCK)?;
+            self.made_nonblocking.store(true, Relaxed);
         }
-        Ok(Self { raw, kind, close, made_nonblocking, gone: AtomicBool::new(false) })
+        Ok(())
+    }
+
+    /// Whoever shares the open file description may have taken the flag away since: another stream at
+    /// its end, a shell that has its terminal back. A failure is for the write to find.
+    fn stay_nonblocking(&self) {
+        if self.nonblocking {
+            let _ = get_flags(self.raw).and_then(|flags| self.make_nonblocking(flags));
+        }
     }
 
     /// The number; -1 if there is none.
@@ -74,7 +96,10 @@ impl Fd {
         let result = match self.kind {
             Kind::Socket => send(self.raw, &mut vectors[..count]),
             Kind::File => writev(self.raw, &vectors[..count]),
-            Kind::Other => without_sigpipe(|| writev(self.raw, &vectors[..count])),
+            Kind::Other => {
+                self.stay_nonblocking();
+                without_sigpipe(|| writev(self.raw, &vectors[..count]))
+            }
         };
         match result {
             Ok(count) => Wrote::Some(count),
@@ -102,7 +127,7 @@ impl Fd {
         if self.close {
             // SAFETY: the stream owns the descriptor, and `gone` lets one caller through.
             unsafe { libc::close(self.raw) };
-        } else if self.made_nonblocking {
+        } else if self.made_nonblocking.load(Relaxed) {
             // Others may have changed flags meanwhile. A failure leaves it as it is.
             let _ = get_flags(self.raw).and_then(|f| set_flags(self.raw, f & !libc::O_NONBLOCK));
         }

@@ -250,6 +250,29 @@ static void blocking_flag(void)
     CHECK_SYS(close(ends.reader));
 }
 
+/* Two streams on one open file description, as standard output and error of a terminal are: the end
+ * of one does not make the writes of the other block, and the last one gives the flag back. */
+static void shared_description(void)
+{
+    struct ends ends = small_pipe();
+    int other = (int)CHECK_SYS(fcntl(ends.writer, F_DUPFD_CLOEXEC, 0));
+    inotify_watcher_stream *first = make_stream(ends.writer, NULL);
+    inotify_watcher_stream *second = make_stream(other, NULL);
+    size_t in = 0;
+
+    inotify_watcher_stream_destroy(first);
+    put(second, &in, 100000);
+    while (inotify_watcher_stream_do_write(second) > 0)
+        ;
+    CHECK(inotify_watcher_stream_buffered(second) > 0);
+    CHECK_EQ(inotify_watcher_stream_wants_write(second), 1);
+    inotify_watcher_stream_destroy(second);
+    CHECK(!is_nonblocking(ends.writer));
+    CHECK_SYS(close(other));
+    CHECK_SYS(close(ends.writer));
+    CHECK_SYS(close(ends.reader));
+}
+
 int main(void)
 {
     check_begin(240);
@@ -262,5 +285,6 @@ int main(void)
     stop_and_start();
     past_the_buffer();
     blocking_flag();
+    shared_description();
     return 0;
 }
