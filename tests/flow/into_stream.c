@@ -102,6 +102,7 @@ static void slow_reader(struct ends ends, const char *name)
         for (int i = 0; i < 20 && made < files && 2 * made < next_line + 5000; i++)
             make_and_remove(made++);
         loop_turn(false);
+        CHECK_EQ(life.lost, 0);
         if (++turns % 3 == 0)
             CHECK(read_lines(ends.reader, 1024));
     }
@@ -178,9 +179,9 @@ static void a_file(void)
         make_and_remove(i);
     while (next_line < 2 * files) {
         loop_turn(false);
+        CHECK_EQ(life.lost, 0);
         (void)read_lines(reader, 1024);
     }
-    CHECK_EQ(life.lost, 0);
     CHECK_OK(inotify_watcher_stream_lose_connection(stream));
     while (life.lost == 0)
         loop_turn(true);

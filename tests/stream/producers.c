@@ -289,6 +289,37 @@ static void half_close(void)
     CHECK_SYS(close(ends.reader));
 }
 
+/* One that is paused when the end is asked for is stopped, not resumed: nothing that it could add
+ * would be waited for. What was taken is written. */
+static void not_resumed_for_the_end(void)
+{
+    struct ends ends = small_pipe();
+    struct life life;
+    inotify_watcher_stream_options options = options_for(&life);
+    struct source source = {0};
+    inotify_watcher_producer producer = push_of(&source);
+    inotify_watcher_stream *stream;
+    size_t out = 0;
+
+    options.flags = RINOTIFY_STREAM_CLOSE_FD;
+    stream = source.stream = make_stream(ends.writer, &options);
+    CHECK_OK(inotify_watcher_stream_register_producer(stream, &producer, 1));
+    while (!source.paused)
+        put(stream, &source.at, 1000);
+    CHECK_OK(inotify_watcher_stream_lose_connection(stream));
+    while (life.lost == 0) {
+        CHECK_EQ(source.stops, 0);
+        CHECK_OK(inotify_watcher_stream_do_write(stream));
+        take_all(ends.reader, &out);
+    }
+    CHECK_EQ(life.reason, 0);
+    CHECK_EQ(source.resumes, 0);
+    CHECK_EQ(source.stops, 1);
+    take_rest(ends.reader, &out, source.at);
+    inotify_watcher_stream_destroy(stream);
+    CHECK_SYS(close(ends.reader));
+}
+
 /* resume_size: back before the buffer is empty. */
 static void early_resume(void)
 {
@@ -328,6 +359,7 @@ int main(void)
     pull_later();
     told_of_the_end();
     half_close();
+    not_resumed_for_the_end();
     early_resume();
     return 0;
 }
