@@ -51,6 +51,10 @@ impl<W: World> Engine<W> {
                 if raw.mask & IN_Q_OVERFLOW != 0 {
                     self.overflow();
                     pokes = self.world.poke_wds();
+                    // Told before what comes next.
+                    self.input.advance(raw.next);
+                    self.finish(batch);
+                    continue;
                 } else if raw.mask & IN_IGNORED != 0 && self.wds.forget(raw.wd) {
                     self.gaps.more_room(self.tag);
                 }
