@@ -37,6 +37,24 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// What is below a directory cannot be compared. What was found there before events were lost,
+    /// and not told yet, is not kept: it is found when the directory can be listed.
+    pub(super) fn drop_pending(&mut self, dir: NodeId) {
+        let mut stack = vec![dir];
+        while let Some(dir) = stack.pop() {
+            let mut child = self.tree.node(dir).first;
+            while child != NONE {
+                let next = self.tree.next(child);
+                if self.tree.has(child, Flags::PENDING) {
+                    self.drop_child(child);
+                } else {
+                    stack.push(child);
+                }
+                child = next;
+            }
+        }
+    }
+
     /// An entry is the one that is believed to be there.
     pub(super) fn out_of_doubt(&mut self, child: NodeId) {
         self.tree.clear(child, Flags::DOUBT);
@@ -134,7 +152,8 @@ impl<W: World> Engine<W> {
                 false
             }
             Err(errno) => {
-                // There is a directory; whether it is the same cannot be known.
+                // There is a directory; whether it is the same cannot be known yet.
+                self.tree.mark(child, Marks::STALE);
                 self.uncover(number, child, errno, "inotify_add_watch");
                 true
             }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::mask::COVERAGE;
 use super::scan::gone;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::{Coverage, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice, mask};
@@ -172,6 +172,9 @@ impl<W: World> Engine<W> {
             return;
         }
         self.tree.set(node, Flags::UNCOVERED);
+        if self.tree.marks(node).contains(Marks::STALE) {
+            self.drop_pending(node);
+        }
         self.gaps.filled.retain(|&(filled, _)| filled != node);
         self.gaps.quiet.remove(&node);
         let told = self.enter(number, node, errno, step);
