@@ -5,7 +5,7 @@ use super::input::{Input, Raw};
 use super::mask::{DIRENT, MOVE};
 use super::names::Name;
 use super::tell::Aim;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::Failure;
 use super::world::World;
 use super::{Batch, Engine, Head};
@@ -87,7 +87,8 @@ impl<W: World> Engine<W> {
             let far = raw.name_len == 0
                 || raw.mask & long != 0
                 || (raw.mask & IN_ISDIR != 0 && raw.mask & (DIRENT | LOOKED) != 0)
-                || self.tree.flags(node).intersects(Flags::UNSETTLED);
+                || self.tree.flags(node).intersects(Flags::UNSETTLED)
+                || self.tree.marks(node).contains(Marks::STALE);
             if far {
                 break;
             }
@@ -185,7 +186,7 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
-        if self.rescan.is_some() && !self.believed(batch, number, node, raw, name) {
+        if self.doubts(node) && !self.believed(batch, number, node, raw, name) {
             return;
         }
         let young = self.is_young(node);

@@ -287,6 +287,11 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// Can what is believed of a directory be wrong? After a loss of events, until it was compared.
+    pub(super) fn doubts(&self, dir: NodeId) -> bool {
+        self.rescan.is_some() || self.tree.marks(dir).contains(Marks::STALE)
+    }
+
     /// The end of an entry was lost, or its beginning: is an event of this kind about something
     /// that the consumer knows? What it does not know it need not be told the end of.
     pub(super) fn believed(
@@ -333,7 +338,7 @@ impl<W: World> Engine<W> {
     /// first of them can be the rear half of an exchange whose front half did not.
     pub(super) fn is_young(&self, dir: NodeId) -> bool {
         let open = Flags::CLAIM | Flags::TASK | Flags::LISTING | Flags::WINDOW;
-        let open = if self.rescan.is_some() { open } else { Flags::CLAIM };
+        let open = if self.doubts(dir) { open } else { Flags::CLAIM };
         self.tree.flags(dir).intersects(open)
     }
 
@@ -346,7 +351,8 @@ impl<W: World> Engine<W> {
 
     /// Is what is believed to be there of another kind? Then its end was lost.
     pub(super) fn lost_kind(&self, child: NodeId, mask: u32) -> bool {
-        self.rescan.is_some() && self.tree.has(child, Flags::DIR) != (mask & IN_ISDIR != 0)
+        let dir = self.tree.node(child).parent;
+        self.doubts(dir) && self.tree.has(child, Flags::DIR) != (mask & IN_ISDIR != 0)
     }
 
     /// Does a rename take away another entry than the one that is believed to be there, or one of
@@ -354,7 +360,7 @@ impl<W: World> Engine<W> {
     pub(super) fn is_another(&self, child: NodeId, mask: u32) -> bool {
         let told = !self.tree.has(child, Flags::PENDING);
         let unsure = told && self.tree.has(child, Flags::DIR) && !self.certain(child);
-        self.lost_kind(child, mask) || (self.rescan.is_some() && unsure)
+        self.lost_kind(child, mask) || (unsure && self.doubts(self.tree.node(child).parent))
     }
 
     /// The same for what is taken away by a rename.
@@ -365,7 +371,7 @@ impl<W: World> Engine<W> {
         child: Option<NodeId>,
         raw: u32,
     ) -> bool {
-        self.rescan.is_some()
+        self.doubts(dir)
             && child.is_none()
             && raw & IN_MOVED_FROM != 0
             && !self.tree.has(dir, Flags::NOTING)
