@@ -139,7 +139,6 @@ impl<W: World> Engine<W> {
                             // So that it is tried again.
                             self.stale = true;
                             self.world.give_way();
-                            self.wake();
                         }
                     } else if let (false, Some(number)) = (gone(errno), self.watch_of(dir)) {
                         self.uncover(number, dir, errno, "fstatat");

@@ -276,7 +276,6 @@ impl<W: World> Engine<W> {
                 if quiet {
                     // So that it is tried again.
                     self.stale = true;
-                    self.wake();
                 }
                 return;
             }
