@@ -68,6 +68,7 @@ def existing(number, files):
         case(OURS + ", existing told", OURS, *size, "--existing", tree=number),
         case("raw, listed", "raw", *size, "--variant", "listed", tree=number),
         case(OURS + ", entries tracked", OURS, *size, "--track", tree=number),
+        case("raw, listed, status read", "raw", *size, "--variant", "status", tree=number),
     ]
     return Group(f"listed-{number}", "setup",
                  f"setup of {thousands(number)} directories, every one listed", cases, [

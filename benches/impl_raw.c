@@ -1,7 +1,7 @@
 /* The floor: the tightest code for one task, good for nothing else.
  *
- * Variants of setup: leaf (leaves are not listed), listed (every directory is), walk (listed,
- * nothing watched), add (watched by names that were read beforehand). Variants of the reading:
+ * Variants of setup: leaf (leaves are not listed), listed (every directory is), status (the same,
+ * and each entry's status is read), walk (listed, nothing watched), add (watched by names that were read beforehand). Variants of the reading:
  * a drain only reads and looks at nothing, "chain" composes each path from the parents.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
@@ -32,7 +32,7 @@ struct link_up {
 };
 
 static int ifd = -1;
-static bool leaf, listed, only_walk, chain;
+static bool leaf, listed, status, only_walk, chain;
 static char listing[65536] __attribute__((aligned(16)));
 static char events[262144] __attribute__((aligned(16)));
 static size_t read_size = 65536;
@@ -114,7 +114,12 @@ static bool walk_listed(int fd, uint32_t wd)
         for (ssize_t at = 0; at < n;) {
             const struct dirent64_raw *e = (const void *)(listing + at);
             at += e->reclen;
-            if (e->type == DT_DIR && e->name[0] != '.')
+            if (e->name[0] == '.')
+                continue;
+            struct stat found;
+            if (status && fstatat(fd, e->name, &found, AT_SYMLINK_NOFOLLOW))
+                die("fstatat", errno);
+            if (e->type == DT_DIR)
                 keep(e->name, strlen(e->name) + 1);
         }
     }
@@ -204,11 +209,12 @@ static int raw_open(void)
 {
     const char *v = opt.variant;
     leaf = !strcmp(v, "leaf");
-    listed = !strcmp(v, "listed");
+    status = !strcmp(v, "status");
+    listed = !strcmp(v, "listed") || status;
     only_walk = !strcmp(v, "walk");
     chain = !strcmp(v, "chain");
     if (!leaf && !listed && !only_walk && !chain && strcmp(v, "read"))
-        die("--variant is leaf, listed, walk, chain or read", EINVAL);
+        die("--variant is leaf, listed, status, walk, chain or read", EINVAL);
     if (opt.read_size && opt.read_size <= sizeof events)
         read_size = opt.read_size;
     ifd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
