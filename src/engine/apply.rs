@@ -291,8 +291,10 @@ impl<W: World> Engine<W> {
         }
         // The parent's event with the name tells it, where the mask lets it.
         let mask = self.watch(number).map_or(0, |watch| watch.mask);
-        let only_here = (raw.mask & IN_DELETE_SELF != 0 && mask & IN_DELETE == 0)
-            || (raw.mask & IN_MOVE_SELF != 0 && mask & MOVE == 0);
+        // The kernel may have been asked for its end by another watch, whose root it is.
+        let ends = raw.mask & mask & IN_DELETE_SELF != 0;
+        let only_here =
+            (ends && mask & IN_DELETE == 0) || (raw.mask & IN_MOVE_SELF != 0 && mask & MOVE == 0);
         if live && only_here {
             self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
         }

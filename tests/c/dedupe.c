@@ -81,6 +81,23 @@ static void self_forms(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* A directory of one tree that is the root of another watch: its end is told whatever the mask to the
+ * watch whose root it is, and to no other. */
+static void end_of_an_inner_root(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder outer = {0}, inner = {0};
+
+    make_dirs("t/d");
+    watch(watcher, "t", IN_CREATE, TREE, &outer);
+    watch(watcher, "t/d", IN_CREATE, 0, &inner);
+    remove_dir("t/d");
+    EXPECT_NOTHING(watcher, &outer);
+    EXPECT(watcher, &inner, "delete_self t/d", "ignored t/d");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 /* Two watches, one of the parent and one of the directory as its root: each has its own story. */
 static void two_watches(void)
 {
@@ -117,5 +134,7 @@ int main(void)
     self_forms();
     check_case("two-watches");
     two_watches();
+    check_case("end-of-an-inner-root");
+    end_of_an_inner_root();
     return 0;
 }
