@@ -37,6 +37,8 @@ pub struct Entry {
     /// The user's side.
     pub user: User,
     path: Vec<u8>,
+    // The same from "/" on; empty if that could not be known.
+    absolute: Vec<u8>,
     /// Its events are told.
     pub alive: AtomicBool,
     /// The deletion of its root was told.
@@ -164,7 +166,9 @@ impl Watcher {
     pub fn watch(&self, path: &[u8], request: Request) -> Outcome<i64> {
         let Request { mask, flags, user, progress, excludes } = request;
         let at = |errno: Errno, step| Failure { errno, step, path: path.to_vec() };
-        if let Some(id) = self.same(path, &user) {
+        // Without it the tree can be scanned now, but what comes later cannot be reached.
+        let absolute = sys::absolute(path).ok();
+        if let Some(id) = self.same(path, absolute.as_deref(), &user) {
             if mask & libc::IN_MASK_CREATE != 0 {
                 return Err(at(Errno(libc::EEXIST), "watch"));
             }
@@ -172,19 +176,17 @@ impl Watcher {
             self.engine(|engine| engine.change_watch(id, mask, flags))??;
             return Ok(id);
         }
-        // Without it the tree can be scanned now, but what comes later cannot be reached.
-        let absolute = sys::absolute(path).unwrap_or_else(|_| path.to_vec());
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let request = engine::Request {
             path: path.to_vec(),
-            absolute,
+            absolute: absolute.clone().unwrap_or_else(|| path.to_vec()),
             mask,
             flags,
             excludes,
             asks: user.filter.is_some(),
         };
         let start = self.engine(|engine| {
-            if mask & libc::IN_MASK_CREATE != 0 && !engine.roots(path).is_empty() {
+            if mask & libc::IN_MASK_CREATE != 0 && engine.is_root(&request.absolute) {
                 return Err(at(Errno(libc::EEXIST), "watch"));
             }
             engine.start_watch(id, request)
@@ -193,6 +195,7 @@ impl Watcher {
         let entry = Arc::new(Entry {
             user,
             path: path.to_vec(),
+            absolute: absolute.unwrap_or_default(),
             alive: AtomicBool::new(true),
             deleted: AtomicBool::new(false),
         });
@@ -215,13 +218,18 @@ impl Watcher {
         Ok(id)
     }
 
-    /// The watch of the same path, callback and user data.
-    fn same(&self, path: &[u8], user: &User) -> Option<i64> {
+    /// The watch of the same path, callback and user data. A relative path is another one in another
+    /// directory; where neither is known, the spelling decides.
+    fn same(&self, path: &[u8], absolute: Option<&[u8]>, user: &User) -> Option<i64> {
+        let here = |entry: &Entry| {
+            absolute.is_none_or(|full| entry.absolute.is_empty() || entry.absolute == full)
+        };
         self.entries
             .read()
             .iter()
             .find(|(_, entry)| {
                 entry.path == path
+                    && here(entry)
                     && ptr::fn_addr_eq(entry.user.callback, user.callback)
                     && entry.user.data == user.data
                     && entry.alive.load(Ordering::Acquire)

@@ -237,6 +237,8 @@ impl<W: World> Engine<W> {
         let (old, spelled) = (watch.mask, watch.path.clone());
         let before_flags = watch.flags;
         let new = if mask & IN_MASK_ADD != 0 { mask | (watch.mask & EVENTS) } else { mask };
+        // A link or what it leads to: what is watched stays so, unless it is looked for by its name.
+        let new = if follow { new } else { new & !IN_DONT_FOLLOW | watch.mask & IN_DONT_FOLLOW };
         let before = (watch.root_mask(), watch.inner_mask(), watch.flags);
         watch.mask = new;
         watch.flags = flags;
@@ -429,6 +431,15 @@ impl<W: World> Engine<W> {
             .collect();
         ids.sort_unstable();
         ids
+    }
+
+    /// Is there a watch of this absolute path?
+    pub fn is_root(&self, absolute: &[u8]) -> bool {
+        let path = trim(absolute);
+        self.watches
+            .iter()
+            .flatten()
+            .any(|watch| !watch.ended && !watch.building && trim(&watch.absolute) == path)
     }
 
     /// The directories at this path, below roots: watched, or known to be not covered.

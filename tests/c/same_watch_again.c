@@ -117,6 +117,50 @@ static void ids_and_release(void)
     CHECK_EQ(recorder.released, 1);
 }
 
+/* A relative path in another directory is another path. */
+static void elsewhere(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    int64_t here, there;
+
+    make_dirs("t/s/t");
+    here = watch(watcher, "t", IN_CREATE, 0, &recorder);
+    CHECK_SYS(chdir("t/s"));
+    there = watch(watcher, "t", IN_CREATE | IN_MASK_CREATE, 0, &recorder);
+    CHECK(there != here);
+    make_file("t/a");
+    EXPECT(watcher, &recorder, "create t/a");
+    CHECK_SYS(chdir("../.."));
+    CHECK_EQ(watch(watcher, "t", IN_DELETE, 0, &recorder), here);
+    make_file("t/a");
+    EXPECT_NOTHING(watcher, &recorder);
+    CHECK_EQ(kernel_watch_count(watcher), 2);
+    inotify_watcher_destroy(watcher);
+}
+
+/* A link or what it leads to: what was watched first stays so. */
+static void a_link(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    int64_t id;
+
+    make_dir("t");
+    CHECK_SYS(symlink("t", "link"));
+    id = watch(watcher, "link", IN_CREATE, TREE, &recorder);
+    CHECK_EQ(watch(watcher, "link", IN_CREATE | IN_DELETE | IN_DONT_FOLLOW, 0, &recorder), id);
+    CHECK_EQ(watch(watcher, "link", IN_CREATE | IN_DELETE | IN_DONT_FOLLOW, TREE, &recorder), id);
+    make_file("t/a");
+    remove_file("t/a");
+    make_dir("t/d");
+    make_file("t/d/b");
+    EXPECT(watcher, &recorder, "create link/a", "delete link/a", "create|is_dir link/d",
+           "create link/d/b [synthetic]");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     check_begin(240);
@@ -128,5 +172,9 @@ int main(void)
     flags();
     check_case("ids-and-release");
     ids_and_release();
+    check_case("elsewhere");
+    elsewhere();
+    check_case("a-link");
+    a_link();
     return 0;
 }
