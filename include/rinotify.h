@@ -863,10 +863,10 @@ int inotify_watcher_stop_producing(inotify_watcher *watcher);
 
 /**
  * Closes the watcher without releasing the handle: it is taken out of the reactor's loop, every
- * watch ends, and connection_lost is called with the reason 0. From the call on `fileno` is -1, and
- * every function but inotify_watcher_destroy() and this one returns -EBADF. If a callback is
- * running, on this or another thread, it takes effect when that returns: no event comes after it.
- * A second call is a no-op.
+ * watch ends, and connection_lost is called with the reason 0. From then on `fileno` is -1, and every
+ * function but inotify_watcher_destroy() and this one returns -EBADF. If a callback is running, on
+ * this or another thread, all of this happens when that returns: no event comes after it, and until
+ * then the functions work as before. A second call is a no-op.
  *
  * Returns 0, or -EINVAL (NULL), -EBADF (destroyed). Any thread that the loop allows. Since 0.1.
  *
@@ -943,9 +943,12 @@ int inotify_watcher_do_read(inotify_watcher *watcher);
  * IN_DONT_FOLLOW. Symbolic links below it are never followed. A relative path is taken from the
  * current directory of this call. `mask` has IN_* bits of inotify(7), at least one event bit;
  * IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_ONESHOT, IN_MASK_ADD and IN_MASK_CREATE mean what
- * they mean there, for this watch alone. `flags` has RINOTIFY_WATCH_* bits. `callback` must not be
- * NULL; it is never called from inside this function, nor if it fails. The end of the root
- * (IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) is delivered whatever the mask.
+ * they mean there, for this watch alone; only IN_EXCL_UNLINK is one for all watches of a directory,
+ * as the kernel has it once: where one of them asks for it, which RINOTIFY_WATCH_RECURSIVE and
+ * RINOTIFY_WATCH_AUTO_ADD do by themselves, none is told of files that have no name any more.
+ * `flags` has RINOTIFY_WATCH_* bits. `callback` must not be NULL; it is never called from inside this
+ * function, nor if it fails. The end of the root (IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) is
+ * delivered whatever the mask.
  *
  * With RINOTIFY_WATCH_FOLLOW_NAME the path need not lead to anything: a missing component, or a file
  * where the way needs a directory, is no error then. What else keeps it from being followed is one
@@ -953,7 +956,10 @@ int inotify_watcher_do_read(inotify_watcher *watcher);
  * an event whose `path` is the component. A relative path is followed by its absolute path.
  *
  * Watching the same path again with the same callback and user data changes mask and flags of that
- * watch and returns its id. Other calls make watches of their own, however they overlap.
+ * watch and returns its id; a relative path is the same in the same current directory. What is
+ * watched stays so, even if the path leads elsewhere by now (a root that was moved or replaced) or
+ * IN_DONT_FOLLOW is another: for that, end the watch first, or use RINOTIFY_WATCH_FOLLOW_NAME. Other
+ * calls make watches of their own, however they overlap.
  *
  * Returns the id (> 0, never reused), or a negative errno: -EINVAL (NULL, an unknown flag, no event
  * bit, an empty path), -ENAMETOOLONG, -ENOENT (also if it goes during the call), -EACCES, -ENOTDIR, -ENOSPC (max_user_watches:

@@ -89,10 +89,10 @@ pub unsafe extern "C" fn inotify_watcher_stop_producing(watcher: *mut inotify_wa
 }
 
 /// Closes the watcher without releasing the handle: it is taken out of the reactor's loop, every
-/// watch ends, and connection_lost is called with the reason 0. From the call on `fileno` is -1, and
-/// every function but inotify_watcher_destroy() and this one returns -EBADF. If a callback is
-/// running, on this or another thread, it takes effect when that returns: no event comes after it.
-/// A second call is a no-op.
+/// watch ends, and connection_lost is called with the reason 0. From then on `fileno` is -1, and every
+/// function but inotify_watcher_destroy() and this one returns -EBADF. If a callback is running, on
+/// this or another thread, all of this happens when that returns: no event comes after it, and until
+/// then the functions work as before. A second call is a no-op.
 ///
 /// Returns 0, or -EINVAL (NULL), -EBADF (destroyed). Any thread that the loop allows. Since 0.1.
 ///

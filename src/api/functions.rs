@@ -81,9 +81,12 @@ pub unsafe extern "C" fn inotify_watcher_do_read(watcher: *mut inotify_watcher) 
 /// IN_DONT_FOLLOW. Symbolic links below it are never followed. A relative path is taken from the
 /// current directory of this call. `mask` has IN_* bits of inotify(7), at least one event bit;
 /// IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_ONESHOT, IN_MASK_ADD and IN_MASK_CREATE mean what
-/// they mean there, for this watch alone. `flags` has RINOTIFY_WATCH_* bits. `callback` must not be
-/// NULL; it is never called from inside this function, nor if it fails. The end of the root
-/// (IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) is delivered whatever the mask.
+/// they mean there, for this watch alone; only IN_EXCL_UNLINK is one for all watches of a directory,
+/// as the kernel has it once: where one of them asks for it, which RINOTIFY_WATCH_RECURSIVE and
+/// RINOTIFY_WATCH_AUTO_ADD do by themselves, none is told of files that have no name any more.
+/// `flags` has RINOTIFY_WATCH_* bits. `callback` must not be NULL; it is never called from inside this
+/// function, nor if it fails. The end of the root (IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) is
+/// delivered whatever the mask.
 ///
 /// With RINOTIFY_WATCH_FOLLOW_NAME the path need not lead to anything: a missing component, or a file
 /// where the way needs a directory, is no error then. What else keeps it from being followed is one
@@ -91,7 +94,10 @@ pub unsafe extern "C" fn inotify_watcher_do_read(watcher: *mut inotify_watcher) 
 /// an event whose `path` is the component. A relative path is followed by its absolute path.
 ///
 /// Watching the same path again with the same callback and user data changes mask and flags of that
-/// watch and returns its id. Other calls make watches of their own, however they overlap.
+/// watch and returns its id; a relative path is the same in the same current directory. What is
+/// watched stays so, even if the path leads elsewhere by now (a root that was moved or replaced) or
+/// IN_DONT_FOLLOW is another: for that, end the watch first, or use RINOTIFY_WATCH_FOLLOW_NAME. Other
+/// calls make watches of their own, however they overlap.
 ///
 /// Returns the id (> 0, never reused), or a negative errno: -EINVAL (NULL, an unknown flag, no event
 /// bit, an empty path), -ENAMETOOLONG, -ENOENT (also if it goes during the call), -EACCES, -ENOTDIR, -ENOSPC (max_user_watches:
