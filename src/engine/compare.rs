@@ -37,9 +37,9 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// What is below a directory cannot be compared. What was found there before events were lost,
-    /// and not told yet, is not kept: it is found when the directory can be listed.
-    pub(super) fn drop_pending(&mut self, dir: NodeId) {
+    /// What is below a directory cannot be compared, and stays in doubt. What was found there before
+    /// events were lost, and not told yet, is not kept: it is found when the directory can be listed.
+    pub(super) fn compare_later(&mut self, dir: NodeId) {
         let mut stack = vec![dir];
         while let Some(dir) = stack.pop() {
             let mut child = self.tree.node(dir).first;
@@ -47,7 +47,8 @@ impl<W: World> Engine<W> {
                 let next = self.tree.next(child);
                 if self.tree.has(child, Flags::PENDING) {
                     self.drop_child(child);
-                } else {
+                } else if self.tree.has(child, Flags::DIR) {
+                    self.tree.mark(child, Marks::STALE);
                     stack.push(child);
                 }
                 child = next;

@@ -173,7 +173,7 @@ impl<W: World> Engine<W> {
         }
         self.tree.set(node, Flags::UNCOVERED);
         if self.tree.marks(node).contains(Marks::STALE) {
-            self.drop_pending(node);
+            self.compare_later(node);
         }
         self.gaps.filled.retain(|&(filled, _)| filled != node);
         self.gaps.quiet.remove(&node);
