@@ -302,6 +302,9 @@ static void not_resumed_for_the_end(void)
     size_t out = 0;
 
     options.flags = RINOTIFY_STREAM_CLOSE_FD;
+    /* Its turn would come before the buffer is empty. */
+    options.buffer_size = 20000;
+    options.resume_size = 10000;
     stream = source.stream = make_stream(ends.writer, &options);
     CHECK_OK(inotify_watcher_stream_register_producer(stream, &producer, 1));
     while (!source.paused)
