@@ -187,7 +187,8 @@ impl<W: World> Engine<W> {
         if !tree || (raw.name_len == 0 && self.tree.has(node, Flags::ROOT)) {
             return true;
         }
-        if raw.mask & IN_IGNORED != 0 {
+        // With a name it would be about an entry, which the kernel does not send.
+        if raw.mask & IN_IGNORED != 0 && raw.name_len == 0 {
             // This much is true: the directory is no more. Its name can lead to another by now, which
             // then was told, unless the events of the directory above do not count either.
             let parent = self.tree.node(node).parent;
