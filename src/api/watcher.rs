@@ -219,7 +219,8 @@ impl Watcher {
     }
 
     /// The watch of the same path, callback and user data. A relative path is another one in another
-    /// directory; where neither is known, the spelling decides.
+    /// directory; where neither is known, the spelling decides. One that is still being made has no
+    /// id yet that anybody could use: it may fail, and cannot be ended.
     fn same(&self, path: &[u8], absolute: Option<&[u8]>, user: &User) -> Option<i64> {
         let here = |entry: &Entry| {
             absolute.is_none_or(|full| entry.absolute.is_empty() || entry.absolute == full)
@@ -232,6 +233,7 @@ impl Watcher {
                     && here(entry)
                     && ptr::fn_addr_eq(entry.user.callback, user.callback)
                     && entry.user.data == user.data
+                    && entry.user.made.load(Ordering::Acquire)
                     && entry.alive.load(Ordering::Acquire)
             })
             .map(|(&id, _)| id)

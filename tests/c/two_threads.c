@@ -213,6 +213,35 @@ static void woken_up(void)
     inotify_watcher_destroy(state.watcher);
 }
 
+static void *watch_and_ignore(void *watcher)
+{
+    for (unsigned round = check_rounds(4000); round > 0; round--) {
+        int64_t id = CHECK_OK(inotify_watcher_watch(watcher, "t", IN_CREATE, TREE, record, NULL));
+        int result = inotify_watcher_ignore_watch(watcher, id);
+
+        /* The other thread may have had the same id. */
+        CHECK(result == 0 || result == -ENOENT);
+    }
+    return NULL;
+}
+
+/* The same watch, made and ended by two threads: whatever id they get can be ended, so nothing is
+ * left. */
+static void same_watch(void)
+{
+    inotify_watcher *watcher = create();
+    pthread_t other;
+
+    make_dirs("t/a/b");
+    CHECK_EQ(pthread_create(&other, NULL, watch_and_ignore, watcher), 0);
+    watch_and_ignore(watcher);
+    CHECK_EQ(pthread_join(other, NULL), 0);
+    CHECK_EQ(get_stats(watcher).watches, 0);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(kernel_watch_count(watcher), 0);
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     check_begin(240);
@@ -226,5 +255,7 @@ int main(void)
     close_meanwhile();
     check_case("woken-up");
     woken_up();
+    check_case("same-watch");
+    same_watch();
     return 0;
 }
