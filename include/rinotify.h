@@ -46,7 +46,9 @@
 
 /**
  * Report what is there already first, as synthetic IN_CREATE, each entry once, a parent before
- * its children, whatever the mask says. Since 0.1.
+ * its children, whatever the mask says. So is, with RINOTIFY_WATCH_AUTO_ADD, what stands in a
+ * directory that comes later when it is first seen. A second call for the same watch tells nothing
+ * again. Since 0.1.
  */
 #define RINOTIFY_WATCH_EMIT_EXISTING 0x0004
 
@@ -982,7 +984,8 @@ int64_t inotify_watcher_watch(inotify_watcher *watcher,
 /**
  * Watches a path as inotify_watcher_watch() does, with what does not fit into its arguments:
  * a release function for the user data, a progress function, a filter for directories and a list of
- * patterns of directories that are left out.
+ * patterns of directories that are left out. A second call for the same watch changes mask and flags
+ * alone: release function, filter and patterns stay those of the first.
  *
  * Returns what inotify_watcher_watch() returns, and -EINVAL (an empty pattern), -E2BIG (options of a
  * newer version) or -ECANCELED (the progress function gave up). Any thread. Since 0.1.

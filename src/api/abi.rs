@@ -26,7 +26,9 @@ pub const RINOTIFY_WATCH_RECURSIVE: u32 = 0x1;
 /// in them when they are first seen is told as synthetic IN_CREATE. Since 0.1.
 pub const RINOTIFY_WATCH_AUTO_ADD: u32 = 0x2;
 /// Report what is there already first, as synthetic IN_CREATE, each entry once, a parent before
-/// its children, whatever the mask says. Since 0.1.
+/// its children, whatever the mask says. So is, with RINOTIFY_WATCH_AUTO_ADD, what stands in a
+/// directory that comes later when it is first seen. A second call for the same watch tells nothing
+/// again. Since 0.1.
 pub const RINOTIFY_WATCH_EMIT_EXISTING: u32 = 0x4;
 
 /// Stay on the file system of the path, and on its mount: a directory below at which something is

@@ -126,7 +126,8 @@ pub unsafe extern "C" fn inotify_watcher_watch(
 
 /// Watches a path as inotify_watcher_watch() does, with what does not fit into its arguments:
 /// a release function for the user data, a progress function, a filter for directories and a list of
-/// patterns of directories that are left out.
+/// patterns of directories that are left out. A second call for the same watch changes mask and flags
+/// alone: release function, filter and patterns stay those of the first.
 ///
 /// Returns what inotify_watcher_watch() returns, and -EINVAL (an empty pattern), -E2BIG (options of a
 /// newer version) or -ECANCELED (the progress function gave up). Any thread. Since 0.1.
