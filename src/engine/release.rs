@@ -82,12 +82,16 @@ impl<W: World> Engine<W> {
         let some = self.doomed.wds.split_off(first);
         for &wd in &some {
             if self.doomed.unwanted.remove(&wd) && self.wds.get(wd).is_none() {
-                self.world.remove(wd);
-                self.gaps.more_room(self.tag);
-                self.room = true;
+                self.remove_now(wd);
             }
         }
         !some.is_empty()
+    }
+
+    fn remove_now(&mut self, wd: i32) {
+        self.world.remove(wd);
+        self.gaps.more_room(self.tag);
+        self.room = true;
     }
 
     /// The kernel is not to watch this any more.
@@ -104,8 +108,17 @@ impl<W: World> Engine<W> {
         if wd == 0 {
             return;
         }
+        let number = self.watch_of(node);
         if self.wds.remove(&mut self.tree, node) {
-            self.unwanted(wd);
+            // What is followed by name must have a wd of its own each time that it is found: the
+            // events of the one before are about another time, and there is only one to remove.
+            if number.is_some_and(|number| number == HIDDEN || self.follows_name(number))
+                && self.tree.node(node).parent == NONE
+            {
+                self.remove_now(wd);
+            } else {
+                self.unwanted(wd);
+            }
         } else {
             self.wide.push(wd);
         }
