@@ -959,9 +959,9 @@ int inotify_watcher_do_read(inotify_watcher *watcher);
  *
  * Watching the same path again with the same callback and user data changes mask and flags of that
  * watch and returns its id; a relative path is the same in the same current directory. What is
- * watched stays so, even if the path leads elsewhere by now (a root that was moved or replaced) or
- * IN_DONT_FOLLOW is another: for that, end the watch first, or use RINOTIFY_WATCH_FOLLOW_NAME. Other
- * calls make watches of their own, however they overlap.
+ * watched stays so until its end has been read, even if the path leads elsewhere by now (a root
+ * that was moved or replaced) or IN_DONT_FOLLOW is another: for that, end the watch first, or use
+ * RINOTIFY_WATCH_FOLLOW_NAME. Other calls make watches of their own, however they overlap.
  *
  * Returns the id (> 0, never reused), or a negative errno: -EINVAL (NULL, an unknown flag, no event
  * bit, an empty path), -ENAMETOOLONG, -ENOENT (also if it goes during the call), -EACCES, -ENOTDIR, -ENOSPC (max_user_watches:

@@ -168,13 +168,21 @@ impl Watcher {
         let at = |errno: Errno, step| Failure { errno, step, path: path.to_vec() };
         // Without it the tree can be scanned now, but what comes later cannot be reached.
         let absolute = sys::absolute(path).ok();
-        if let Some(id) = self.same(path, absolute.as_deref(), &user) {
-            if mask & libc::IN_MASK_CREATE != 0 {
-                return Err(at(Errno(libc::EEXIST), "watch"));
+        for id in self.same(path, absolute.as_deref(), &user) {
+            let changed = self.engine(|engine| {
+                // It has ended, though its last events may not have been delivered.
+                if !engine.lives(id) {
+                    return Ok(false);
+                }
+                if mask & libc::IN_MASK_CREATE != 0 {
+                    return Err(at(Errno(libc::EEXIST), "watch"));
+                }
+                // The watch keeps the release function and the filters that it was made with.
+                engine.change_watch(id, mask, flags).map(|()| true)
+            })??;
+            if changed {
+                return Ok(id);
             }
-            // The watch keeps the release function and the filters that it was made with.
-            self.engine(|engine| engine.change_watch(id, mask, flags))??;
-            return Ok(id);
         }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let request = engine::Request {
@@ -218,17 +226,18 @@ impl Watcher {
         Ok(id)
     }
 
-    /// The watch of the same path, callback and user data. A relative path is another one in another
+    /// The watches of the same path, callback and user data: no more than one of them lives, unless two
+    /// threads asked at the same time. A relative path is another one in another
     /// directory; where neither is known, the spelling decides. One that is still being made has no
     /// id yet that anybody could use: it may fail, and cannot be ended.
-    fn same(&self, path: &[u8], absolute: Option<&[u8]>, user: &User) -> Option<i64> {
+    fn same(&self, path: &[u8], absolute: Option<&[u8]>, user: &User) -> Vec<i64> {
         let here = |entry: &Entry| {
             absolute.is_none_or(|full| entry.absolute.is_empty() || entry.absolute == full)
         };
         self.entries
             .read()
             .iter()
-            .find(|(_, entry)| {
+            .filter(|(_, entry)| {
                 entry.path == path
                     && here(entry)
                     && ptr::fn_addr_eq(entry.user.callback, user.callback)
@@ -237,6 +246,7 @@ impl Watcher {
                     && entry.alive.load(Ordering::Acquire)
             })
             .map(|(&id, _)| id)
+            .collect()
     }
 
     /// A step of scanning the tree of a new watch: is it complete, and how many directories are

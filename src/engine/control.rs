@@ -219,6 +219,12 @@ impl<W: World> Engine<W> {
         Ok(())
     }
 
+    /// Is there such a watch, whose end has not been read?
+    pub fn lives(&self, id: i64) -> bool {
+        let number = self.by_id.get(&id);
+        number.and_then(|&number| self.watch(number)).is_some_and(|watch| !watch.gone)
+    }
+
     /// Changes mask and flags of a watch, in the kernel too. If that fails at the root it is as it
     /// was; what fails below is told as an event.
     pub fn change_watch(&mut self, id: i64, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
@@ -439,7 +445,8 @@ impl<W: World> Engine<W> {
         self.watches
             .iter()
             .flatten()
-            .any(|watch| !watch.ended && !watch.building && trim(&watch.absolute) == path)
+            .filter(|watch| !watch.ended && !watch.building && !watch.gone)
+            .any(|watch| trim(&watch.absolute) == path)
     }
 
     /// The directories at this path, below roots: watched, or known to be not covered.

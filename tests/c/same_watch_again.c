@@ -161,6 +161,68 @@ static void a_link(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* A callback that asks for its watch again, at each of the events that it is told to. */
+struct again {
+    struct recorder recorder;
+    uint32_t at;
+    uint32_t mask;
+    int64_t last;
+    unsigned made;
+};
+
+static void ask_again(inotify_watcher *watcher, const inotify_watcher_event *event, void *user_data)
+{
+    struct again *again = user_data;
+    int64_t id;
+
+    record(watcher, event, &again->recorder);
+    if ((event->mask & again->at) == 0)
+        return;
+    id = CHECK_OK(inotify_watcher_watch(watcher, "t", again->mask, 0, ask_again, again));
+    again->made += id != again->last;
+    again->last = id;
+}
+
+/* A watch that has ended is not the same any more, even if its last event is only being told: what
+ * stands at the path now gets one of its own, and one only. */
+static void after_the_end(uint32_t at, uint32_t max_events)
+{
+    inotify_watcher_options options = {.size = sizeof options, .max_events = max_events};
+    inotify_watcher *watcher = inotify_watcher_create(&options);
+    struct again again = {.at = at, .mask = IN_CREATE};
+
+    CHECK(watcher != NULL);
+    make_dir("t");
+    again.last = CHECK_OK(inotify_watcher_watch(watcher, "t", IN_CREATE, 0, ask_again, &again));
+    remove_dir("t");
+    make_dir("t");
+    EXPECT(watcher, &again.recorder, "delete_self t", "ignored t");
+    CHECK_EQ(again.made, 1);
+    make_file("t/a");
+    EXPECT(watcher, &again.recorder, "create t/a");
+    CHECK_EQ(get_stats(watcher).watches, 1);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+    remove_tree("t");
+}
+
+/* The same of a watch for one event. */
+static void once_more(void)
+{
+    inotify_watcher *watcher = create();
+    struct again again = {.at = IN_CREATE, .mask = IN_CREATE | IN_ONESHOT};
+
+    make_dir("t");
+    again.last = CHECK_OK(inotify_watcher_watch(watcher, "t", again.mask, 0, ask_again, &again));
+    make_file("t/a");
+    EXPECT(watcher, &again.recorder, "create t/a", "ignored t");
+    make_file("t/b");
+    EXPECT(watcher, &again.recorder, "create t/b", "ignored t");
+    CHECK_EQ(again.made, 2);
+    CHECK_EQ(get_stats(watcher).watches, 1);
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     check_begin(240);
@@ -176,5 +238,13 @@ int main(void)
     elsewhere();
     check_case("a-link");
     a_link();
+    check_case("after-the-end");
+    for (uint32_t max_events = 0; max_events <= 1; max_events++) {
+        after_the_end(IN_DELETE_SELF, max_events);
+        after_the_end(IN_IGNORED, max_events);
+        after_the_end(IN_DELETE_SELF | IN_IGNORED, max_events);
+    }
+    check_case("once-more");
+    once_more();
     return 0;
 }
