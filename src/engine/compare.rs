@@ -219,7 +219,9 @@ impl<W: World> Engine<W> {
         }
         if is_dir && self.follows(number) {
             self.tree.set(node, Flags::NOTING);
-            self.push_task_tagged(node, self.rescan.unwrap_or(self.tag));
+            // It stems from what was listed, which a barrier waits for.
+            let listed = self.settling.as_ref().map(|settling| settling.tag);
+            self.push_task_tagged(node, self.rescan.or(listed).unwrap_or(self.tag));
         }
     }
 }
