@@ -451,7 +451,9 @@ static void stop_or_continue(struct writer *w, unsigned *stopped, bool end)
         *stopped = 0;
         (void)kill(getppid(), SIGCONT);
     } else if (!*stopped && !end && w->index == 0 && rng_one_in(&w->rng, 40)) {
-        *stopped = 20 + rng_below(&w->rng, rng_one_in(&w->rng, 4) ? 4000 : 200);
+        unsigned long_stop = w->plan->ops > 4000 ? (unsigned)w->plan->ops : 4000;
+
+        *stopped = 20 + rng_below(&w->rng, rng_one_in(&w->rng, 4) ? long_stop : 200);
         (void)kill(getppid(), SIGSTOP);
     }
 }
