@@ -165,6 +165,9 @@ impl<W: World> Engine<W> {
         if !self.is_placed(node) && !self.counts(batch, number, node, raw) {
             return;
         }
+        if raw.mask & (IN_IGNORED | IN_UNMOUNT) == 0 && self.is_history(number, node) {
+            return;
+        }
         if raw.mask & IN_ATTRIB != 0 && self.gaps.blocked() {
             self.attributes_changed(node, name.get());
         }

@@ -242,6 +242,14 @@ impl<W: World> Engine<W> {
         self.followed(number).is_some_and(|f| seen < if there { f.since } else { f.looked })
     }
 
+    /// Is the queue at an event of a root from before it came to be there? The same wd had it under
+    /// another name then, or for another watch.
+    pub(super) fn is_history(&self, number: u32, node: NodeId) -> bool {
+        let follow = self.watch(number).and_then(|watch| watch.follow.as_ref());
+        self.tree.has(node, Flags::ROOT)
+            && follow.is_some_and(|follow| follow.fresh && !follow.told && self.seen < follow.since)
+    }
+
     /// The root's name was taken away.
     fn root_went(&mut self, batch: &mut Batch, number: u32, raw: &Raw) {
         let newer = self.is_newer(number);

@@ -144,6 +144,33 @@ static void there_and_back(void)
     end();
 }
 
+/* The same, read only when it is back: the file was watched before, under its name and as another
+ * watch, and what it had to tell of its time elsewhere is not told here. */
+static void there_and_back_late(void)
+{
+    struct recorder other = {0};
+
+    begin(IN_CLOSE_WRITE);
+    move("d/x", "d/y");
+    move("d/y", "d/x");
+    EXPECT(watcher, &recorder, "moved_from d/x [root]", "moved_to d/x [root]");
+    move("d/x", "d/y");
+    write_file("d/y", "elsewhere");
+    move("d/y", "d/x");
+    EXPECT(watcher, &recorder, "moved_from d/x [root]", "moved_to d/x [root]");
+    write_file("d/z", "new");
+    watch(watcher, "d/z", IN_CLOSE_WRITE, 0, &other);
+    write_file("d/z", "newer");
+    move("d/z", "d/x");
+    write_file("d/x", "newest");
+    EXPECT(watcher, &other, "close_write d/z", "close_write d/z");
+    CHECK_STR(recorder.lines[0], "moved_to d/x [root]");
+    CHECK_EQ(recorder_count(&recorder, "moved_to d/x [root]"), 1);
+    CHECK_OK(inotify_watcher_ignore(watcher, "d/z"));
+    recorder_clear(&recorder);
+    end();
+}
+
 /* Nothing of the old file after the new one has been told, though somebody still writes to it. */
 static void old_one_in_use(void)
 {
@@ -203,7 +230,7 @@ int main(void)
 {
     static void (*const cases[])(void) = {
         write_and_rename, backup_and_write, truncate_and_write, delete_and_create, linked,
-        exchanged, there_and_back, old_one_in_use, many,
+        exchanged, there_and_back, there_and_back_late, old_one_in_use, many,
     };
 
     check_begin(120);
