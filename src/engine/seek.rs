@@ -37,10 +37,16 @@ impl<W: World> Engine<W> {
             _ => None,
         };
         let before = place(&follow.steps, follow.at_end);
-        if place(&walk.steps, walk.at_end) != before {
-            follow.trusted = mark;
-        }
+        let elsewhere = place(&walk.steps, walk.at_end) != before;
         follow.at_end = walk.at_end;
+        if elsewhere {
+            // Another watch may have had the directory before, and not have asked for all that tells
+            // of a file there: only from here on every event of it is queued.
+            let all_asked = self.poke();
+            let follow = self.followed(number)?;
+            follow.trusted = all_asked;
+        }
+        let follow = self.followed(number)?;
         let old = std::mem::replace(&mut follow.steps, walk.steps);
         self.note_blind(number, walk.blind);
         let was = self.tree.node(root).wd;

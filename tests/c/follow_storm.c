@@ -388,7 +388,7 @@ static void run(uint64_t number)
 
 int main(int argc, char **argv)
 {
-    unsigned runs = check_rounds(120);
+    unsigned runs = check_rounds(24);
     uint64_t first = 0x5eed0000;
 
     check_begin(500);
