@@ -1036,8 +1036,11 @@ int inotify_watcher_is_watched(const inotify_watcher *watcher, const char *path)
 
 /**
  * A barrier: returns when every change of the file system that was complete before the call has
- * been delivered. It calls the callbacks, on this thread, and is not bounded as do_read is. It
- * needs no file in the watched trees and no permission there.
+ * been delivered, and the library has done what it had to do by then: new directories are watched
+ * and what is in them is told, an overflow is dealt with, the kernel watches of what was ignored, moved
+ * away or has ended are given back, and what a limit left out is tried again for that room. It calls the
+ * callbacks, on this thread, and is not bounded as do_read is. It needs no file in the watched
+ * trees and no permission there.
  *
  * Returns 0, or -EBUSY (another thread reads, or this is inside a callback), -EAGAIN (stopped or
  * paused, also by a callback meanwhile), -EBADF (closed, also by a callback meanwhile), -EINVAL,

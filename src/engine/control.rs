@@ -410,7 +410,7 @@ impl<W: World> Engine<W> {
         self.notices.retain(|notice| notice.watch != number);
         self.tree.set(root, Flags::EXCLUDED);
         self.forget_near();
-        self.doomed.nodes.push(root);
+        self.doomed.push(root);
     }
 
     /// Ends a watch by id; its kernel watches are gone when this returns.

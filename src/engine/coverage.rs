@@ -53,8 +53,9 @@ pub(super) struct Gaps {
     pub(super) far: HashSet<NodeId>,
     /// Gaps that wait for room, the oldest first.
     pub(super) left_out: BTreeSet<(u64, NodeId)>,
-    /// Kernel watches given back since the last look at `left_out`.
+    /// Kernel watches given back since the last look at `left_out`, and ever.
     pub(super) room: usize,
+    given_back: u64,
     /// The tag of the first of them: barriers wait for what is made good by them.
     pub(super) room_tag: u32,
     /// Covered again, but what stems from the scan of this tag is not told yet.
@@ -77,6 +78,7 @@ impl Default for Gaps {
             far: HashSet::new(),
             left_out: BTreeSet::new(),
             room: 0,
+            given_back: 0,
             room_tag: 0,
             filled: Vec::new(),
             quiet: HashSet::new(),
@@ -109,6 +111,12 @@ impl Gaps {
             self.room_tag = tag;
         }
         self.room += 1;
+        self.given_back += 1;
+    }
+
+    /// Kernel watches that were given back so far, if something waits for one.
+    pub(super) fn given_back(&self) -> Option<u64> {
+        (!self.left_out.is_empty()).then_some(self.given_back)
     }
 
     /// There is room, and something waits for it.

@@ -213,7 +213,7 @@ impl<W: World> Engine<W> {
         if self.tree.node(child).first == NONE {
             self.free_node(child);
         } else {
-            self.doomed.nodes.push(child);
+            self.doomed.push(child);
         }
     }
 }

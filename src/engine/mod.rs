@@ -3,6 +3,7 @@
 
 mod ahead;
 mod apply;
+mod barrier;
 mod batch;
 mod blockers;
 mod claim;
@@ -52,6 +53,7 @@ pub use watches::{Coverage, Failure, WatchFlags};
 pub use world::{Kernel, World};
 
 use crate::sys::{Errno, ListBuffer};
+use barrier::Barrier;
 use coverage::Gaps;
 use filter::Question;
 use hidden::Hidden;
@@ -158,7 +160,7 @@ pub struct Engine<W: World> {
     unpoked: Option<Errno>,
     unmarked: Option<Errno>,
     tag: u32,
-    sync: Option<(u64, Option<u32>)>,
+    sync: Option<Barrier>,
 
     // The ways to names that are followed, and watches whose way is to be looked at again.
     hidden: Hidden,
@@ -432,54 +434,6 @@ impl<W: World> Engine<W> {
         }
         self.scratch = below;
         path
-    }
-
-    /// Is there anything that stems from before a barrier?
-    fn pending_before(&self, tag: u32) -> bool {
-        self.unfinished().is_some_and(|first| first <= tag)
-            || !self.notices.is_empty()
-            || !self.rechecks.is_empty()
-            || self.gaps.pending_before(tag)
-            || !self.to_look.is_empty()
-    }
-
-    /// The tag of the oldest scan that is not all told.
-    fn unfinished(&self) -> Option<u32> {
-        let tasks = self.open_tasks.first().map(|&(first, _)| first);
-        let windows = self.unsealed.iter().chain(&self.windows).map(|window| window.tag).min();
-        let settling = self.settling.as_ref().map(|settling| settling.tag);
-        [tasks, windows, settling].into_iter().flatten().min()
-    }
-
-    /// Puts the barrier into the queue.
-    pub fn begin_sync(&mut self) -> Result<(), Failure> {
-        let seq = self.poke();
-        self.sync = Some((seq, None));
-        self.poke_again()
-    }
-
-    /// The barrier has come out, and what it was to wait for is done.
-    pub fn sync_done(&mut self) -> bool {
-        let Some((seq, tag)) = self.sync else {
-            return true;
-        };
-        if self.seen < seq {
-            return false;
-        }
-        let tag = match tag {
-            Some(tag) => tag,
-            None => {
-                let tag = self.tag;
-                self.tag += 1;
-                self.sync = Some((seq, Some(tag)));
-                tag
-            }
-        };
-        if self.resync.is_some() || self.rescan.is_some() || self.pending_before(tag) {
-            return false;
-        }
-        self.sync = None;
-        true
     }
 
     /// Ids of watches that ended without a last event, since the last call.

@@ -138,7 +138,7 @@ impl<W: World> Engine<W> {
         // It left the tree; or it went to a directory that was not watched then, where a scan finds
         // it, as something new.
         let node = std::mem::replace(&mut held.node, NONE);
-        self.doomed.nodes.push(node);
+        self.doomed.push(node);
     }
 
     /// MOVED_TO: tells it, and puts what is held there. An exchange is told so that the consumer's
@@ -185,7 +185,7 @@ impl<W: World> Engine<W> {
             None => (NONE, Vec::new()),
         };
         if node != NONE && !live {
-            self.doomed.nodes.push(node);
+            self.doomed.push(node);
             node = NONE;
         }
         if node == NONE {

@@ -1,6 +1,6 @@
 //! What is let go: nodes, wds, the kernel's watches.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use super::Engine;
 use super::hidden::HIDDEN;
@@ -13,18 +13,52 @@ use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD};
 /// Most bytes of an event without a name.
 const EVENT: usize = 16;
 
-/// What is to be freed, and to be removed from the kernel.
+/// What is to be freed, and to be removed from the kernel: what came first goes first, so that a
+/// barrier has an end.
 #[derive(Default)]
 pub(super) struct Doomed {
-    pub(super) nodes: Vec<NodeId>,
-    wds: Vec<i32>,
+    tops: VecDeque<NodeId>,
+    /// The way to the node of the first of them that goes next.
+    way: Vec<NodeId>,
+    wds: VecDeque<i32>,
     /// Those of them that have not been found again since.
     unwanted: HashSet<i32>,
+    /// How many of each there ever were.
+    let_go: Count,
+}
+
+/// Subtrees, and wds.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Count {
+    tops: u64,
+    wds: u64,
 }
 
 impl Doomed {
     pub(super) fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.wds.is_empty()
+        self.tops.is_empty() && self.way.is_empty() && self.wds.is_empty()
+    }
+
+    /// A subtree was let go.
+    pub(super) fn push(&mut self, top: NodeId) {
+        self.let_go.tops += 1;
+        self.tops.push_back(top);
+    }
+
+    /// What was let go so far.
+    pub(super) fn let_go(&self) -> Count {
+        self.let_go
+    }
+
+    /// Is it freed? What it had in wds is known then.
+    pub(super) fn freed(&self, so_far: Count) -> bool {
+        let left = self.tops.len() + usize::from(!self.way.is_empty());
+        self.let_go.tops - left as u64 >= so_far.tops
+    }
+
+    /// Are its wds removed?
+    pub(super) fn removed(&self, so_far: Count) -> bool {
+        self.let_go.wds - self.wds.len() as u64 >= so_far.wds
     }
 
     /// A wd was found that was about to be removed: true. Its events can be older than that.
@@ -40,18 +74,20 @@ impl<W: World> Engine<W> {
         if self.doomed.is_empty() {
             return false;
         }
-        let mut had = !self.doomed.nodes.is_empty();
+        let mut had = !(self.doomed.tops.is_empty() && self.doomed.way.is_empty());
         while budget > 0 {
-            let Some(&top) = self.doomed.nodes.last() else {
-                break;
+            let Some(&at) = self.doomed.way.last() else {
+                let Some(top) = self.doomed.tops.pop_front() else { break };
+                self.doomed.way.push(top);
+                continue;
             };
-            let first = self.tree.node(top).first;
+            let first = self.tree.node(at).first;
             if first == NONE {
-                self.doomed.nodes.pop();
+                self.doomed.way.pop();
                 budget -= 1;
-                self.free_node(top);
+                self.free_node(at);
             } else {
-                self.doomed.nodes.push(first);
+                self.doomed.way.push(first);
             }
         }
         had |= self.remove_some();
@@ -78,14 +114,16 @@ impl<W: World> Engine<W> {
             usize::MAX => half.clamp(1, 16),
             queued => half.saturating_sub(queued / EVENT),
         };
-        let first = self.doomed.wds.len().saturating_sub(room);
-        let some = self.doomed.wds.split_off(first);
-        for &wd in &some {
-            if self.doomed.unwanted.remove(&wd) && self.wds.get(wd).is_none() {
+        let some = room.min(self.doomed.wds.len());
+        for _ in 0..some {
+            if let Some(wd) = self.doomed.wds.pop_front()
+                && self.doomed.unwanted.remove(&wd)
+                && self.wds.get(wd).is_none()
+            {
                 self.remove_now(wd);
             }
         }
-        !some.is_empty()
+        some > 0
     }
 
     fn remove_now(&mut self, wd: i32) {
@@ -97,7 +135,8 @@ impl<W: World> Engine<W> {
     /// The kernel is not to watch this any more.
     pub(super) fn unwanted(&mut self, wd: i32) {
         if self.doomed.unwanted.insert(wd) {
-            self.doomed.wds.push(wd);
+            self.doomed.let_go.wds += 1;
+            self.doomed.wds.push_back(wd);
         }
     }
 

@@ -293,6 +293,13 @@ impl Player {
                 self.ambushes.borrow_mut().push(Ambush { when, ops });
                 Ok(none)
             }
+            "fill" => {
+                for file in 0..number(words.get(2).unwrap_or(&""))? {
+                    let step = Step::parse(&format!("create {}/{file}", words[1]))?;
+                    step.run(&mut self.scene.engine.world.disk)?;
+                }
+                Ok(none)
+            }
             "turn" => self.scene.turn().map(|(_, told)| told),
             "drain" => self.scene.drain(),
             "sync" => self.scene.sync(),

@@ -1,0 +1,90 @@
+//! The barrier: what was complete before it is told, and what the library had to do because of it is
+//! done. Each stage has an end even if the tree never rests.
+
+use super::Engine;
+use super::release::Count;
+use super::watches::Failure;
+use super::world::World;
+
+/// What a barrier makes room for can give back watches by itself; under load something always does.
+const ROUNDS: u32 = 4;
+
+/// A barrier under way.
+#[derive(Clone, Copy)]
+pub(super) struct Barrier {
+    stage: Stage,
+    rounds: u32,
+    given_back: Option<u64>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    /// Its poke is in the queue.
+    Queued(u64),
+    /// What was let go by then is being freed, and its kernel watches are being removed.
+    Freeing(Count),
+    Removing(Count),
+    /// What was begun by then is being told; it bears no higher tag.
+    Telling(u32),
+}
+
+impl<W: World> Engine<W> {
+    /// Is there anything that stems from before a barrier?
+    pub(super) fn pending_before(&self, tag: u32) -> bool {
+        self.unfinished().is_some_and(|first| first <= tag)
+            || !self.notices.is_empty()
+            || !self.rechecks.is_empty()
+            || self.gaps.pending_before(tag)
+            || !self.to_look.is_empty()
+    }
+
+    /// The tag of the oldest scan that is not all told.
+    pub(super) fn unfinished(&self) -> Option<u32> {
+        let tasks = self.open_tasks.first().map(|&(first, _)| first);
+        let windows = self.unsealed.iter().chain(&self.windows).map(|window| window.tag).min();
+        let settling = self.settling.as_ref().map(|settling| settling.tag);
+        [tasks, windows, settling].into_iter().flatten().min()
+    }
+
+    /// Puts the barrier into the queue.
+    pub fn begin_sync(&mut self) -> Result<(), Failure> {
+        self.sync = Some(self.barrier(ROUNDS));
+        self.poke_again()
+    }
+
+    fn barrier(&mut self, rounds: u32) -> Barrier {
+        let stage = Stage::Queued(self.poke());
+        Barrier { stage, rounds, given_back: self.gaps.given_back() }
+    }
+
+    /// The barrier has come out, and what it was to wait for is done.
+    pub fn sync_done(&mut self) -> bool {
+        while let Some(Barrier { stage, rounds, given_back }) = self.sync {
+            let next = match stage {
+                Stage::Queued(seq) if self.seen >= seq => Stage::Freeing(self.doomed.let_go()),
+                Stage::Freeing(so_far) if self.doomed.freed(so_far) => {
+                    Stage::Removing(self.doomed.let_go())
+                }
+                Stage::Removing(so_far) if self.doomed.removed(so_far) => {
+                    self.tag += 1;
+                    Stage::Telling(self.tag - 1)
+                }
+                Stage::Telling(tag) if !self.is_open(tag) => {
+                    let more = !self.doomed.is_empty() || given_back != self.gaps.given_back();
+                    self.sync = (more && rounds > 0).then(|| self.barrier(rounds - 1));
+                    continue;
+                }
+                _ => return false,
+            };
+            self.sync = Some(Barrier { stage: next, rounds, given_back });
+        }
+        true
+    }
+
+    fn is_open(&self, tag: u32) -> bool {
+        self.resync.is_some()
+            || self.rescan.is_some()
+            || !self.wide.is_empty()
+            || self.pending_before(tag)
+    }
+}
