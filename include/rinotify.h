@@ -1144,9 +1144,10 @@ int inotify_watcher_for_each_uncovered(const inotify_watcher *watcher,
  * the descriptor becomes readable. inotify_watcher_sync() waits for it.
  *
  * It is needed for what the kernel does not tell: room under max_user_watches or for open files that
- * others made; a mode of the root, or of a directory above it, that was changed back, if the mask has
- * no IN_ATTRIB. The rest is tried again without it: a directory whose mode is in the way when that
- * changes, one that a limit left out when this watcher gives a kernel watch back (a directory was
+ * others made; a change of a directory on the path to the root that this process may not read, so
+ * that it cannot watch it. The rest is tried again without it: a directory whose mode is in the way when
+ * that changes, or that of one above; one below a root that was moved away when the root is back under
+ * its path; one that a limit left out when this watcher gives a kernel watch back (a directory was
  * deleted, a watch ended). What becomes covered is told as a new directory would be: nothing of the
  * directory itself, which was told when it came, and what is in it as synthetic IN_CREATE if the
  * watch has RINOTIFY_WATCH_AUTO_ADD or RINOTIFY_WATCH_EMIT_EXISTING. What fails again for the same

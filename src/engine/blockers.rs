@@ -48,6 +48,9 @@ impl<W: World> Engine<W> {
             *self.gaps.anchors.entry(anchor).or_insert(0) += 1;
             self.ask_attrib(number, anchor);
         }
+        if anchor == blocker {
+            self.await_root_mode(number);
+        }
         // What changed before it was asked for is not told; and what was in the way may have been
         // something else, which is not any more.
         if !opened {

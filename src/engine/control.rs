@@ -79,6 +79,8 @@ impl<W: World> Engine<W> {
             left_out: 0,
             rescanning: false,
             noted: super::Coverage::Complete,
+            way: Vec::new(),
+            way_known: false,
             follow: None,
         };
         if flags.contains(WatchFlags::FOLLOW_NAME) {
@@ -403,6 +405,7 @@ impl<W: World> Engine<W> {
         }
         let (id, root) = (watch.id, watch.root);
         self.unfollow(number);
+        self.leave_way(number);
         self.by_id.remove(&id);
         self.count_tracking();
         self.held.retain(|held| held.watch != number);

@@ -36,6 +36,13 @@ pub(super) struct Gap {
     pub(super) blocker: NodeId,
 }
 
+impl Gap {
+    /// Is it the root that is to be reached first?
+    pub(super) fn waits_for(&self, root: NodeId) -> bool {
+        gone(self.errno) || self.blocker == root
+    }
+}
+
 /// A directory whose mode keeps others from being covered.
 pub(super) struct Blocker {
     /// Where its ATTRIB is told: its parent, or itself if it is a root.
@@ -413,6 +420,9 @@ impl<W: World> Engine<W> {
             watch.left_out -= u64::from(limit);
             if watch.left_out == 0 {
                 watch.limit_told = false;
+            }
+            if watch.gaps == 0 {
+                self.leave_way(gap.watch);
             }
         }
         self.note_coverage(gap.watch);

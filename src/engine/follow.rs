@@ -97,6 +97,7 @@ impl<W: World> Engine<W> {
         let joining = Follow { told: true, joining: true, ..Follow::default() };
         watch.follow = Some(Box::new(joining));
         watch.flags |= WatchFlags::FOLLOW_NAME;
+        self.leave_way(number);
         let failure = self.seek(number);
         if let Some(follow) = self.followed(number) {
             (follow.joining, follow.born) = (false, follow.looked);
@@ -115,9 +116,7 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch_mut(number) else { return };
         watch.flags -= WatchFlags::FOLLOW_NAME;
         if let Some(follow) = watch.follow.take() {
-            for step in follow.steps {
-                self.leave_step(number, &step);
-            }
+            self.leave_steps(number, follow.steps);
         }
     }
 
@@ -209,7 +208,9 @@ impl<W: World> Engine<W> {
     /// An event about a step of the way.
     fn step_event(&mut self, batch: &mut Batch, number: u32, raw: &Raw, name: &[u8]) {
         let seen = self.seen;
-        let Some(follow) = self.followed(number) else { return };
+        let Some(follow) = self.followed(number) else {
+            return self.way_changed(number);
+        };
         let at_last = follow.at_end
             && follow.steps.last().is_some_and(|step| step.wd == raw.wd && step.name == name);
         let trusted = at_last && raw.name_len != 0 && seen >= follow.trusted;

@@ -38,6 +38,7 @@ mod tell;
 mod tree;
 mod walk;
 mod watches;
+mod way;
 mod wds;
 mod world;
 

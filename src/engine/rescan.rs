@@ -93,6 +93,7 @@ impl<W: World> Engine<W> {
         self.rescan = Some(self.tag);
         self.tag += 1;
         self.seek_all();
+        self.doubt_ways();
         self.roots.clear();
         self.placed.clear();
         for number in 0..self.watches.len() {

@@ -290,5 +290,8 @@ impl<W: World> Engine<W> {
             return;
         }
         self.uncover(number, node, errno, step);
+        if gone {
+            self.await_root(number, node);
+        }
     }
 }

@@ -25,7 +25,7 @@ impl<W: World> Engine<W> {
     /// comes first. Returns what went wrong.
     pub(super) fn seek(&mut self, number: u32) -> Option<Failure> {
         let mark = self.poke();
-        let walk = self.walk(number);
+        let walk = self.walk(number, false);
         let root = self.watch(number)?.root;
         for step in walk.steps.iter().filter(|step| step.wd != 0) {
             self.hidden.add(step.wd, &step.name, number, step.bits);
@@ -78,9 +78,7 @@ impl<W: World> Engine<W> {
             }
         }
         // Not before: what was on the way can be the root now.
-        for step in old {
-            self.leave_step(number, &step);
-        }
+        self.leave_steps(number, old);
         self.leave(&walk.wds);
         self.news(number);
         failure

@@ -59,6 +59,8 @@ struct Plan {
     closes: bool,
     /// The call that makes the watch has not returned yet.
     first: bool,
+    /// Only where the name leads is to be known; what is there is not to be watched.
+    way: bool,
 }
 
 /// No room for another watch or descriptor: the world is as it was.
@@ -86,8 +88,8 @@ impl Watch {
 }
 
 impl<W: World> Engine<W> {
-    /// Goes along the path of a watch.
-    pub(super) fn walk(&mut self, number: u32) -> Walk<W::Dir> {
+    /// Goes along the path of a watch. `spelled`: from the current directory of now, if it was given so.
+    pub(super) fn walk(&mut self, number: u32, spelled: bool) -> Walk<W::Dir> {
         let mut walk = Walk {
             steps: Vec::new(),
             at_end: false,
@@ -98,7 +100,7 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch(number) else { return walk };
         let plan = Plan {
             root_wd: self.tree.node(watch.root).wd,
-            path: watch.absolute.clone(),
+            path: if spelled { &watch.path } else { &watch.absolute }.clone(),
             root_mask: watch.root_mask() | IN_MASK_ADD,
             nofollow: watch.mask & IN_DONT_FOLLOW != 0,
             only_dir: watch.mask & IN_ONLYDIR != 0
@@ -106,6 +108,7 @@ impl<W: World> Engine<W> {
                 || ends_as_dir(&watch.path),
             closes: watch.closes(),
             first: watch.building,
+            way: watch.follow.is_none(),
         };
         walk.end = match self.go(&plan, &mut walk) {
             Ok(end) => end,
@@ -119,17 +122,23 @@ impl<W: World> Engine<W> {
         let mut names = Vec::new();
         push_names(&plan.path, &mut names);
         let mut links = 0;
-        let mut here = b"/".to_vec();
-        let mut dir = self.begin(plan)?;
+        let mut here = if plan.path.first() == Some(&b'/') { b"/".to_vec() } else { b".".to_vec() };
+        let mut dir = self.begin(plan, &here)?;
         let mut wd = self.go_in(plan, walk, None, &dir, &here)?;
         let mut above = None;
         loop {
             let Some(name) = names.pop() else {
                 // The path ends where no name leads to: "/", or "..".
+                if plan.way {
+                    return Ok(End::Nothing);
+                }
                 return self.found_dir(plan, walk, dir, &here);
             };
             let last = names.is_empty();
             walk.steps.push(Step { wd, name: name.clone(), bits: 0 });
+            if last && plan.way {
+                self.ask_more(walk, walk.steps.len() - 1, &dir, IN_ATTRIB);
+            }
             if last && plan.closes {
                 // Not of a file that had the name before and is still in use, unless that would
                 // keep it from a caller's watch of this directory.
@@ -165,11 +174,12 @@ impl<W: World> Engine<W> {
                     here.truncate(back);
                     if target.first() == Some(&b'/') {
                         here = b"/".to_vec();
-                        dir = self.begin(plan)?;
+                        dir = self.begin(plan, &here)?;
                         wd = self.go_in(plan, walk, None, &dir, &here)?;
                         above = None;
                     }
                 }
+                Some(_) if last && plan.way => return Ok(End::Nothing),
                 Some(Look::Directory) => {
                     let Some(next) = self.step_into(&dir, &name, &here)? else {
                         walk.at_end = last;
@@ -202,12 +212,12 @@ impl<W: World> Engine<W> {
     }
 
     /// The beginning of every path.
-    fn begin(&mut self, plan: &Plan) -> Result<W::Dir, Failure> {
+    fn begin(&mut self, plan: &Plan, at: &[u8]) -> Result<W::Dir, Failure> {
         // Without a known current directory a relative path cannot be followed.
-        if plan.path.first() != Some(&b'/') {
+        if plan.path.first() != Some(&b'/') && !plan.way {
             return Err(fails("getcwd", &plan.path)(Errno(libc::ENOENT)));
         }
-        self.world.open(b"/", false).map_err(fails("open", b"/"))
+        self.world.open(at, false).map_err(fails("open", at))
     }
 
     /// Watches a directory on the way. 0 if that is not possible, but going on is.

@@ -6,6 +6,7 @@ use super::follow::Follow;
 use super::glob::Excludes;
 use super::mask::{DIRENT, EVENTS};
 use super::tree::NodeId;
+use super::walk::Step;
 use crate::sys::Errno;
 
 bitflags! {
@@ -78,6 +79,10 @@ pub struct Watch {
     pub rescanning: bool,
     /// The coverage that was told last.
     pub noted: Coverage,
+    /// The way to the root, while something waits for it.
+    pub(super) way: Vec<Step>,
+    /// Nothing is known to have been lost of it.
+    pub(super) way_known: bool,
     /// What is known of the name, if it is followed.
     pub follow: Option<Box<Follow>>,
 }

@@ -248,7 +248,9 @@ impl Scene {
         let known = |wd: &i32| {
             theirs.contains(wd) || !points.iter().any(|point| point.1 == *wd && compared(&point.0))
         };
-        if !ours.iter().all(known) || !theirs.iter().all(|wd| ours.contains(wd)) {
+        // Those on the way to a root are not shown.
+        let wanted = |wd: &i32| ours.contains(wd) || self.engine.hidden.mask(*wd) != 0;
+        if !ours.iter().all(known) || !theirs.iter().all(wanted) {
             return Err(format!("the engine knows wds {ours:?}, the kernel {theirs:?}"));
         }
         for (id, _, _, path) in self.engine.watchpoints() {

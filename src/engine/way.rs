@@ -1,0 +1,88 @@
+//! The way to a root that its path does not lead to, or that must not be searched: watched as the way to
+//! a name that is followed is, for as long as a directory below waits for it.
+
+use super::Engine;
+use super::tree::NodeId;
+use super::walk::{End, Step};
+use super::watches::Watch;
+use super::world::World;
+
+impl<W: World> Engine<W> {
+    /// A directory is not covered because its root is out of reach: what comes back to the root's path
+    /// is waited for.
+    pub(super) fn await_root(&mut self, number: u32, node: NodeId) {
+        let known = self.watch(number).is_none_or(|watch| watch.way_known);
+        if known || self.follows_name(number) || self.open_root(number).is_ok() {
+            return;
+        }
+        self.watch_way(number);
+        if self.open_root(number).is_ok() {
+            // It came back before the way was watched.
+            self.try_again(node, self.tag);
+        }
+    }
+
+    /// The same for a root whose mode is in the way, or that of a directory above it.
+    pub(super) fn await_root_mode(&mut self, number: u32) {
+        if !self.follows_name(number) {
+            self.watch_way(number);
+        }
+    }
+
+    fn watch_way(&mut self, number: u32) {
+        let mut walk = self.walk(number, false);
+        if matches!(walk.end, End::Trouble(_)) {
+            // Where it leads through what must not be searched, the caller's spelling may do.
+            let other = self.walk(number, true);
+            walk.steps.extend(other.steps);
+            walk.wds.extend(other.wds);
+        }
+        for step in walk.steps.iter().filter(|step| step.wd != 0) {
+            self.hidden.add(step.wd, &step.name, number, step.bits);
+        }
+        if let Some(watch) = self.watch_mut(number) {
+            watch.way_known = true;
+            let old = std::mem::replace(&mut watch.way, walk.steps);
+            self.leave_steps(number, old);
+        }
+        self.leave(&walk.wds);
+    }
+
+    /// An event of a directory on the way.
+    pub(super) fn way_changed(&mut self, number: u32) {
+        self.watch_way(number);
+        if self.open_root(number).is_err() {
+            return;
+        }
+        let Some(root) = self.watch(number).map(|watch| watch.root) else { return };
+        let waiting = |(&node, gap): (&NodeId, &super::coverage::Gap)| {
+            (gap.watch == number && gap.waits_for(root)).then_some(node)
+        };
+        let waiting: Vec<_> = self.gaps.at.iter().filter_map(waiting).collect();
+        if waiting.is_empty() {
+            self.leave_way(number);
+        }
+        self.try_all_again(waiting);
+    }
+
+    /// Nothing waits for the root any more.
+    pub(super) fn leave_way(&mut self, number: u32) {
+        let Some(Watch { way, way_known, .. }) = self.watch_mut(number) else { return };
+        *way_known = false;
+        let old = std::mem::take(way);
+        self.leave_steps(number, old);
+    }
+
+    /// Events were lost: where each way leads is found out when something waits for it still.
+    pub(super) fn doubt_ways(&mut self) {
+        for watch in self.watches.iter_mut().flatten() {
+            watch.way_known = false;
+        }
+    }
+
+    pub(super) fn leave_steps(&mut self, number: u32, steps: Vec<Step>) {
+        for step in steps {
+            self.leave_step(number, &step);
+        }
+    }
+}
