@@ -2,7 +2,7 @@
 
 use super::input::Raw;
 use super::names::Name;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use super::{Batch, Engine};
 
@@ -63,8 +63,10 @@ impl<W: World> Engine<W> {
             }
         }
         if let Some(child) = child {
+            // One whose wd is gone, and that is still to be compared, has what the consumer believes.
             let ours = self.tree.node(child).wd != 0
-                || self.tree.flags(child).intersects(Flags::EXCLUDED | Flags::UNCOVERED);
+                || self.tree.flags(child).intersects(Flags::EXCLUDED | Flags::UNCOVERED)
+                || self.tree.marks(child).contains(Marks::STALE);
             if live && self.certain(child) && ours {
                 self.unsettle(child);
                 self.tree.detach(child);

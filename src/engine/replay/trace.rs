@@ -131,6 +131,8 @@ enum Step {
     Begin(Op),
     /// The next event of this operation under way.
     Land(usize),
+    /// A kernel event as it is.
+    Raw(Vec<String>),
 }
 
 impl Step {
@@ -139,6 +141,7 @@ impl Step {
         Ok(match words[0] {
             "land" => Self::Land(words.get(1).map_or(Ok(0), |word| number(word))?),
             "begin" => Self::Begin(op_of(&words[1..])?),
+            "raw" => Self::Raw(words[1..].iter().map(|&word| word.into()).collect()),
             _ => Self::Whole(op_of(&words)?),
         })
     }
@@ -152,9 +155,26 @@ impl Step {
                 disk.begin(op).map_err(|errno| format!("{op:?}: {errno:?}"))?;
             }
             Self::Whole(op) => disk.run(op).map_err(|errno| format!("{op:?}: {errno:?}"))?,
+            Self::Raw(words) => raw(disk, words)?,
         }
         Ok(())
     }
+}
+
+/// Queues an event: a path or wd, a mask, a cookie, perhaps a name.
+fn raw(disk: &mut super::Disk, words: &[String]) -> Result<(), String> {
+    let [on, mask, cookie, rest @ ..] = words else {
+        return Err("raw needs a path or wd, a mask and a cookie".into());
+    };
+    let wd = match disk.resolve(on.as_bytes()) {
+        Ok(ino) if on.starts_with('/') => {
+            disk.marks.get(&ino).ok_or(format!("{on} is not watched"))?.wd
+        }
+        _ => number(on)?,
+    };
+    let name = rest.first().map_or(&b""[..], |name| name.as_bytes());
+    disk.push(wd, mask_of(mask)?, number(cookie)?, name);
+    Ok(())
 }
 
 type Ambushes = Rc<RefCell<Vec<Ambush>>>;
@@ -236,22 +256,6 @@ impl Player {
         self.scene.watch_with(number(id)?, path.as_bytes(), mask, flags, &filter)
     }
 
-    fn raw(&mut self, words: &[&str]) -> Result<(), String> {
-        let [on, mask, cookie, rest @ ..] = words else {
-            return Err("raw needs a path or wd, a mask and a cookie".into());
-        };
-        let disk = &mut self.scene.engine.world.disk;
-        let wd = match disk.resolve(on.as_bytes()) {
-            Ok(ino) if on.starts_with('/') => {
-                disk.marks.get(&ino).ok_or(format!("{on} is not watched"))?.wd
-            }
-            _ => number(on)?,
-        };
-        let name = rest.first().map_or(&b""[..], |name| name.as_bytes());
-        disk.push(wd, mask_of(mask)?, number(cookie)?, name);
-        Ok(())
-    }
-
     /// One step; what it delivers.
     fn step(&mut self, line: &str) -> Result<Vec<Told>, String> {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -276,7 +280,6 @@ impl Player {
                 self.unchecked = true;
                 Ok(none)
             }
-            "raw" => self.raw(&words[1..]).map(|()| none),
             "on" => {
                 let (call, ops) = line[2..].split_once(':').ok_or("on needs a colon")?;
                 let call: Vec<_> = call.split_whitespace().collect();
