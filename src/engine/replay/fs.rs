@@ -76,6 +76,8 @@ pub enum Op {
 enum Telling {
     /// Of an entry, to its directory.
     Entry(Ino, u32, u32, Vec<u8>),
+    /// Of a directory, to the one it is in then (fs/notify/fsnotify.c, __fsnotify_parent).
+    Inner(Ino, u32),
     /// Of an inode, to itself.
     Own(Ino, u32),
     /// It has no name any more.

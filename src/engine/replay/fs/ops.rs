@@ -70,6 +70,9 @@ impl Disk {
                 let (dir, name) = self.parent(path)?;
                 let ino = self.lookup(dir, name)?;
                 if let Op::Chmod(_, mode) = op {
+                    // notify_change (fs/attr.c) is called with the inode's lock.
+                    self.wait_for(ino);
+                    locks.push(ino);
                     self.inodes[ino].mode = *mode;
                 }
                 let mask = match op {
@@ -78,9 +81,13 @@ impl Disk {
                     _ => IN_ATTRIB,
                 };
                 self.inodes[ino].versions[usize::from(mask == IN_ATTRIB)] += 1;
-                told.push_back(self.entry(dir, mask, 0, name, ino));
-                let is_dir = if self.is_dir(ino) { IN_ISDIR } else { 0 };
-                told.push_back(Telling::Own(ino, mask | is_dir));
+                if self.is_dir(ino) {
+                    told.push_back(Telling::Inner(ino, mask | IN_ISDIR));
+                    told.push_back(Telling::Own(ino, mask | IN_ISDIR));
+                } else {
+                    told.push_back(self.entry(dir, mask, 0, name, ino));
+                    told.push_back(Telling::Own(ino, mask));
+                }
             }
         }
         self.serial += 1;
@@ -130,7 +137,10 @@ impl Disk {
                 _ => {}
             }
         }
-        for ino in [dir_a, dir_b].into_iter().chain(target) {
+        // The source's lock is not taken for a directory that keeps its parent (fs/namei.c,
+        // vfs_rename).
+        let moves = (dir_a != dir_b || !self.is_dir(source)).then_some(source);
+        for ino in [dir_a, dir_b].into_iter().chain(target).chain(moves) {
             self.wait_for(ino);
         }
         locks.extend([dir_a, dir_b]);
@@ -172,6 +182,11 @@ impl Disk {
         let which = which % self.flights.len();
         match self.flights[which].tellings.pop_front() {
             Some(Telling::Entry(dir, mask, cookie, name)) => self.tell(dir, mask, cookie, &name),
+            Some(Telling::Inner(ino, mask)) => {
+                if let Some((dir, name)) = self.inodes[ino].place.clone() {
+                    self.tell(dir, mask, 0, &name);
+                }
+            }
             Some(Telling::Own(ino, mask)) => self.tell(ino, mask, 0, b""),
             Some(Telling::Gone(ino)) => {
                 self.inodes[ino].gone = true;
