@@ -88,6 +88,21 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// A name can lead to what a rename under way has put there before any of its events is queued
+    /// (fs/namei.c, vfs_rename: d_exchange and d_move come before fsnotify_move, the lock is held
+    /// until after it). Waits for those, so that the queue, when it has caught up with now, has
+    /// caught up with what was found.
+    pub(super) fn wait_for_lookups(&mut self) {
+        let mut dirs = std::mem::take(&mut self.looked_up);
+        for dir in dirs.drain(..) {
+            if self.watch_of(dir).is_some() {
+                // If it cannot be reached, it moves itself, and what was found in it with it.
+                self.wait_for(dir);
+            }
+        }
+        self.looked_up = dirs;
+    }
+
     /// Waits until no operation on the entries of a directory is under way. False if it cannot be
     /// reached now.
     pub(super) fn wait_for(&mut self, dir: NodeId) -> bool {

@@ -109,6 +109,10 @@ impl<W: World> Engine<W> {
         }
         self.tree.clear(node, Flags::PROVEN);
         self.tree.set(node, flags);
+        // Neighbours come together.
+        if parent != NONE && !self.looked_up.iter().rev().take(4).any(|&dir| dir == parent) {
+            self.looked_up.push(parent);
+        }
         if let Some(watch) = self.watch_mut(number) {
             watch.directories += 1;
         }

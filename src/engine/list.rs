@@ -104,6 +104,10 @@ impl<W: World> Engine<W> {
                 None => match self.world.list(&listing.dir, &mut buffer) {
                     Ok(more) => {
                         listing.more = more;
+                        if !more {
+                            // That took the directory's lock, after all names in it were looked up.
+                            self.looked_up.retain(|&dir| dir != node);
+                        }
                         if std::mem::replace(&mut listing.continued, true) {
                             listing.fresh = None;
                         }

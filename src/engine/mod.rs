@@ -153,6 +153,9 @@ pub struct Engine<W: World> {
     unsealed: Vec<Window>,
     /// Windows of watches that are being made.
     early: Vec<Window>,
+    /// Directories in which names were looked up to watch what they lead to, and nothing has waited
+    /// since for what was under way in them.
+    looked_up: Vec<NodeId>,
     windows: VecDeque<Window>,
     settling: Option<Settling>,
     issued: u64,
@@ -247,6 +250,7 @@ impl<W: World> Engine<W> {
             tracking: false,
             unsealed: Vec::new(),
             early: Vec::new(),
+            looked_up: Vec::new(),
             windows: VecDeque::new(),
             settling: None,
             issued: 0,

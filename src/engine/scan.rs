@@ -83,6 +83,7 @@ impl<W: World> Engine<W> {
         }
         let narrowed = !self.wide.is_empty();
         self.narrow(&mut left);
+        self.wait_for_lookups();
         if self.tasks.is_empty() && self.listing.is_none() {
             // An open directory would keep a deleted one alive, and its file system busy.
             self.open.clear();
