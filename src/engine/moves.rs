@@ -232,6 +232,9 @@ impl<W: World> Engine<W> {
         self.forget_near();
         if let Some(tag) = self.rescan {
             self.compare_below(node, tag);
+        } else if self.tree.marks(node).contains(Marks::STALE) {
+            // It was below what could not be searched.
+            self.list_anew(node, self.tag);
         } else if self.tree.has(node, Flags::CLAIM) {
             let mut child = self.tree.node(node).first;
             while child != NONE {
