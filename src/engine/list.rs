@@ -14,6 +14,8 @@ pub(super) struct Listing<D> {
     pub(super) tag: u32,
     pub(super) dir: D,
     more: bool,
+    /// Nothing was left out for an error.
+    whole: bool,
     /// As long as this is how many children were ever added, the directory has none but what the
     /// first getdents64(2) told.
     fresh: Option<u64>,
@@ -48,6 +50,7 @@ impl<W: World> Engine<W> {
             tag,
             dir,
             more: true,
+            whole: true,
             fresh,
             continued: false,
             compares,
@@ -80,7 +83,6 @@ impl<W: World> Engine<W> {
             self.count_task(listing.tag, false);
             return;
         };
-        let mut whole = true;
         self.doubt(&mut listing.doubt, left);
         let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
         while *left > 0 && listing.more {
@@ -95,7 +97,10 @@ impl<W: World> Engine<W> {
                         Ok(kind) => self.found(number, node, &mut listing, entry.name, kind, left),
                         // It has gone since it was listed, which the queue tells.
                         Err(Errno(libc::ENOENT)) => {}
-                        Err(errno) => self.uncover(number, node, errno, "fstatat"),
+                        Err(errno) => {
+                            listing.whole = false;
+                            self.uncover(number, node, errno, "fstatat");
+                        }
                     }
                     if self.gaps.no_more(node) {
                         listing.more = false;
@@ -114,7 +119,7 @@ impl<W: World> Engine<W> {
                     }
                     Err(errno) => {
                         listing.more = false;
-                        whole = false;
+                        listing.whole = false;
                         // ENOENT: the directory was removed while it was listed, which is its end.
                         if errno.0 != libc::ENOENT {
                             self.uncover(number, node, errno, "getdents64");
@@ -130,7 +135,7 @@ impl<W: World> Engine<W> {
         }
         self.tree.clear(node, Flags::LISTING);
         self.listed(node);
-        if whole {
+        if listing.whole {
             self.tree.unmark(node, Marks::STALE);
         }
         self.count_task(listing.tag, false);
