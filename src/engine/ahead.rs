@@ -247,6 +247,7 @@ impl<W: World> Engine<W> {
             open: false,
             tries: 0,
             tag: self.rescan.unwrap_or(self.tag),
+            put_off: false,
         });
     }
 

@@ -33,7 +33,7 @@ impl<W: World> Engine<W> {
     pub(super) fn pending_before(&self, tag: u32) -> bool {
         self.unfinished().is_some_and(|first| first <= tag)
             || !self.notices.is_empty()
-            || !self.rechecks.is_empty()
+            || self.to_recheck()
             || self.gaps.pending_before(tag)
             || !self.to_look.is_empty()
     }

@@ -372,6 +372,7 @@ impl<W: World> Engine<W> {
         }
         self.gaps.filled.retain(|&(filled, _)| filled != node);
         self.gaps.filled.push((node, tag));
+        self.recheck_again(node, tag);
     }
 
     /// A listing is over. Only now a directory that is covered no longer waits for a mode: else a
@@ -388,7 +389,9 @@ impl<W: World> Engine<W> {
             return false;
         }
         let first = self.unfinished();
-        let done = |&&(_, tag): &&(NodeId, u32)| first.is_none_or(|first| first > tag);
+        let asks = |node| self.rechecks.iter().any(|asked| asked.dir == node && !asked.put_off);
+        let done =
+            |&&(node, tag): &&(NodeId, u32)| first.is_none_or(|first| first > tag) && !asks(node);
         let closed: Vec<_> = self.gaps.filled.iter().filter(done).map(|&(node, _)| node).collect();
         for &node in &closed {
             self.forget_gap(node);

@@ -209,6 +209,8 @@ struct Recheck {
     open: bool,
     tries: u16,
     tag: u32,
+    /// The directory may not be searched.
+    put_off: bool,
 }
 
 impl<W: World> Engine<W> {
@@ -318,7 +320,7 @@ impl<W: World> Engine<W> {
         if got > 0 {
             self.counters.reads += 1;
             // What could not be reached may be now, whatever it was that came.
-            self.stale |= !self.blocked.is_empty() || !self.rechecks.is_empty();
+            self.stale |= !self.blocked.is_empty() || self.to_recheck();
         }
         Ok(got)
     }
@@ -365,7 +367,7 @@ impl<W: World> Engine<W> {
             || !self.roots.is_empty()
             || self.gaps.due()
             || !self.to_look.is_empty()
-            || (self.stale && !(self.blocked.is_empty() && self.rechecks.is_empty()))
+            || (self.stale && (!self.blocked.is_empty() || self.to_recheck()))
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
 

@@ -27,8 +27,12 @@ impl<W: World> Engine<W> {
                 return;
             }
         }
+        if raw.mask & IN_MOVED_TO != 0 {
+            // If it is half of an exchange, something was there; see `arrive`.
+            return;
+        }
         let asked = self.take_recheck(node, name);
-        if asked && raw.mask & (IN_CREATE | IN_MOVED_TO) == 0 {
+        if asked && raw.mask & IN_CREATE == 0 {
             self.tell_found(batch, number, node, name, raw.mask);
         }
     }
@@ -86,13 +90,29 @@ impl<W: World> Engine<W> {
         self.tree.child(dir, name).filter(|&child| !self.tree.has(child, Flags::TOMB))
     }
 
+    /// Is there an entry to be looked at?
+    pub(super) fn to_recheck(&self) -> bool {
+        self.rechecks.iter().any(|asked| !asked.put_off)
+    }
+
+    /// A directory can be searched again: what could not be found out in it can be now.
+    pub(super) fn recheck_again(&mut self, dir: NodeId, tag: u32) {
+        for asked in self.rechecks.iter_mut().filter(|asked| asked.dir == dir && asked.put_off) {
+            (asked.put_off, asked.tries, asked.tag) = (false, 0, tag);
+            self.stale = true;
+        }
+    }
+
     /// Files of which the queue could not say whether they still exist.
     pub(super) fn recheck(&mut self) {
-        if self.rechecks.is_empty() {
+        if !self.to_recheck() {
             return;
         }
-        for asked in std::mem::take(&mut self.rechecks) {
-            let mut asked = asked;
+        for mut asked in std::mem::take(&mut self.rechecks) {
+            if asked.put_off {
+                self.rechecks.push(asked);
+                continue;
+            }
             let (dir, name) = (asked.dir, asked.name.clone());
             let name = &name[..];
             if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
@@ -142,6 +162,8 @@ impl<W: World> Engine<W> {
                         }
                     } else if let (false, Some(number)) = (gone(errno), self.watch_of(dir)) {
                         self.uncover(number, dir, errno, "fstatat");
+                        asked.put_off = true;
+                        self.rechecks.push(asked);
                     }
                 }
             }
