@@ -295,7 +295,11 @@ impl<W: World> Engine<W> {
             };
             match self.tree.child(node, name) {
                 Some(child) if self.tree.has(child, Flags::TOMB) => nothing = true,
-                Some(child) if self.certain(child) && self.tree.node(child).wd != 0 => {
+                Some(child)
+                    if self.certain(child)
+                        && self.tree.node(child).wd != 0
+                        && !self.is_doubtful(child) =>
+                {
                     return Stood::Watched(self.tree.node(child).wd);
                 }
                 Some(_) => return Stood::Perhaps,

@@ -88,7 +88,8 @@ impl<W: World> Engine<W> {
                 || raw.mask & long != 0
                 || (raw.mask & IN_ISDIR != 0 && raw.mask & (DIRENT | LOOKED) != 0)
                 || self.tree.flags(node).intersects(Flags::UNSETTLED)
-                || self.tree.marks(node).contains(Marks::STALE);
+                || self.tree.marks(node).contains(Marks::STALE)
+                || (self.placed.is_some() && !self.is_placed(node));
             if far {
                 break;
             }

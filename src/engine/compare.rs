@@ -72,7 +72,7 @@ impl<W: World> Engine<W> {
     pub(super) fn found_again(
         &mut self,
         number: u32,
-        listing: &Listing<W::Dir>,
+        listing: &mut Listing<W::Dir>,
         name: &[u8],
         kind: Kind,
         child: NodeId,
@@ -94,13 +94,15 @@ impl<W: World> Engine<W> {
             self.remember(child, &listing.dir, name);
         } else if tracks {
             match self.compare(child, &listing.dir, name) {
-                Change::None => {}
-                Change::Content => self.tree.mark(child, Marks::CHANGED),
-                Change::Attributes => self.tree.mark(child, Marks::ATTRIBUTES),
-                Change::Replaced => {
+                Ok(Change::None) => {}
+                Ok(Change::Content) => self.tree.mark(child, Marks::CHANGED),
+                Ok(Change::Attributes) => self.tree.mark(child, Marks::ATTRIBUTES),
+                Ok(Change::Replaced) => {
                     self.tree.mark(child, Marks::REPLACED);
                     return;
                 }
+                // There is an entry of this kind; more is not to be known yet.
+                Err(errno) => listing.unseen = Some(errno),
             }
         }
         self.out_of_doubt(child);

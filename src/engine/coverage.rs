@@ -30,6 +30,8 @@ pub(super) struct Gap {
     pub(super) serial: u64,
     /// Not its listing failed, but some of what is in it was left out and forgotten.
     pub(super) again: bool,
+    /// It was listed, but entries could not be looked at that are to be compared.
+    pub(super) unseen: bool,
     /// It was chosen to use room that was given back, and has not used it yet.
     pub(super) owed: bool,
     /// The directory whose mode is in the way: itself or one above; `NONE` if that is not the reason.
@@ -138,7 +140,14 @@ impl Gaps {
 
     /// Was the listing of this directory not to be had? All names seen in it are noted until it is.
     pub(super) fn unlisted(&self, node: NodeId) -> bool {
-        self.at.get(&node).is_some_and(|gap| !gap.again)
+        self.at.get(&node).is_some_and(|gap| !gap.again && !gap.unseen)
+    }
+
+    /// Entries of this directory are to be compared when they can be looked at.
+    pub(super) fn see_later(&mut self, node: NodeId) {
+        if let Some(gap) = self.at.get_mut(&node) {
+            gap.unseen = true;
+        }
     }
 
     /// Has it subdirectories that were left out and are not remembered?
@@ -242,7 +251,9 @@ impl<W: World> Engine<W> {
             self.gaps.left_out.remove(&(serial, node));
         }
         let blocker = old.as_ref().map_or(NONE, |old| old.blocker);
-        let gap = Gap { watch: number, errno, step, serial, again: false, owed: false, blocker };
+        let unseen = old.as_ref().is_some_and(|old| old.unseen);
+        let (again, owed) = (false, false);
+        let gap = Gap { watch: number, errno, step, serial, again, unseen, owed, blocker };
         self.gaps.at.insert(node, gap);
         if limit {
             self.gaps.left_out.insert((serial, node));
@@ -409,6 +420,7 @@ impl<W: World> Engine<W> {
             return;
         };
         self.tree.clear(node, Flags::UNCOVERED);
+        self.unplaced = self.placed.is_some();
         self.gaps.far.remove(&node);
         self.gaps.filled.retain(|&(filled, _)| filled != node);
         let limit = is_limit(gap.errno);

@@ -155,7 +155,7 @@ impl<W: World> Engine<W> {
         }
         if let Some(child) = child {
             let wd = self.tree.node(child).wd;
-            if self.certain(child) && wd != 0 && self.rescan.is_none() {
+            if self.certain(child) && wd != 0 && !self.is_doubtful(child) {
                 // The kernel drops the watch by itself.
                 if self.wds.remove(&mut self.tree, child) {
                     self.wds.bury(wd);

@@ -27,6 +27,8 @@ pub(super) struct Listing<D> {
     pub(super) doubt: NodeId,
     /// There are subdirectories to be scanned.
     descends: bool,
+    /// Why entries could not be looked at that are to be compared.
+    pub(super) unseen: Option<Errno>,
 }
 
 impl<W: World> Engine<W> {
@@ -56,6 +58,7 @@ impl<W: World> Engine<W> {
             compares,
             doubt,
             descends,
+            unseen: None,
         });
     }
 
@@ -133,11 +136,15 @@ impl<W: World> Engine<W> {
             self.listing = Some(listing);
             return;
         }
-        self.tree.clear(node, Flags::LISTING);
-        self.listed(node);
         if listing.whole {
             self.tree.unmark(node, Marks::STALE);
+            if let Some(errno) = listing.unseen {
+                self.uncover(number, node, errno, "fstatat");
+                self.gaps.see_later(node);
+            }
         }
+        self.tree.clear(node, Flags::LISTING);
+        self.listed(node);
         self.count_task(listing.tag, false);
         // One that is open already is not of this listing.
         let tag = self.cancel_window(node).map_or(listing.tag, |older| older.min(listing.tag));

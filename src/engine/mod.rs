@@ -143,8 +143,10 @@ pub struct Engine<W: World> {
     resync: Option<u64>,
     rescan: Option<u32>,
     roots: Vec<u32>,
-    // A bit for each node that is certain to be where it is believed to be, since then.
-    placed: Vec<u64>,
+    // Since then, and until all of them are, a bit for each node that is certain to be where it is
+    // believed to be; the second: whether all are is to be found out.
+    placed: Option<Vec<u64>>,
+    unplaced: bool,
     // What is remembered of entries, if a watch wants it.
     prints: Prints,
     tracking: bool,
@@ -247,7 +249,8 @@ impl<W: World> Engine<W> {
             resync: None,
             rescan: None,
             roots: Vec::new(),
-            placed: Vec::new(),
+            placed: None,
+            unplaced: false,
             prints: Prints::default(),
             tracking: false,
             unsealed: Vec::new(),
@@ -293,6 +296,7 @@ impl<W: World> Engine<W> {
             worked = true;
         }
         self.end_rescan();
+        self.all_placed();
         let left = self.has_work();
         if left {
             self.wake();

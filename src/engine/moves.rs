@@ -101,7 +101,7 @@ impl<W: World> Engine<W> {
         // And when events were lost, the wd may be of another.
         let wd = match self.tree.node(held.node).wd {
             0 => i32::MIN,
-            _ if self.rescan.is_some() => i32::MIN,
+            _ if self.is_doubtful(held.node) => i32::MIN,
             wd => wd,
         };
         if let Some(to) = self.destination(held.from, after, held.cookie, wd) {

@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::Engine;
 use super::names::Name;
+use super::scan::gone;
 use super::tree::{Flags, Marks, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
-use crate::sys::{Facts, Kind};
+use crate::sys::{Errno, Facts, Kind};
 
 use libc::{IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_ISDIR, IN_MODIFY, IN_MOVED_TO};
 
@@ -136,17 +137,25 @@ impl<W: World> Engine<W> {
 
     /// How an entry differs from what is remembered; from then on it is remembered as it is, unless
     /// it is another one.
-    pub(super) fn compare(&mut self, node: NodeId, dir: &W::Dir, name: &[u8]) -> Change {
-        let Ok(facts) = self.world.facts_of(dir, name) else {
-            return Change::None;
+    pub(super) fn compare(
+        &mut self,
+        node: NodeId,
+        dir: &W::Dir,
+        name: &[u8],
+    ) -> Result<Change, Errno> {
+        let facts = match self.world.facts_of(dir, name) {
+            Ok(facts) => facts,
+            // It has gone since it was listed, which the queue tells.
+            Err(errno) if gone(errno) => return Ok(Change::None),
+            Err(errno) => return Err(errno),
         };
         let now = self.prints.print(&facts);
         let before = self.prints.all.get(node as usize).copied().unwrap_or_default();
         if before.ino != 0 && before.ino != now.ino {
-            return Change::Replaced;
+            return Ok(Change::Replaced);
         }
         self.prints.set(node, now);
-        if before.ino == 0 {
+        Ok(if before.ino == 0 {
             // It was told, and not looked at since.
             if facts.kind == Kind::Directory { Change::Attributes } else { Change::Content }
         } else if before.content != now.content {
@@ -155,7 +164,7 @@ impl<W: World> Engine<W> {
             Change::Attributes
         } else {
             Change::None
-        }
+        })
     }
 
     /// An event was told that changes an entry.

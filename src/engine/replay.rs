@@ -253,7 +253,7 @@ impl World for Replay {
     fn facts_of(&mut self, dir: &Handle, name: &[u8]) -> Result<Facts, Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::Stat, ino);
-        let ino = self.disk.lookup(dir.ino, name)?;
+        let ino = self.disk.search(dir.ino, name)?;
         Ok(self.disk.facts(ino))
     }
 

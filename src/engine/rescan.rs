@@ -95,7 +95,7 @@ impl<W: World> Engine<W> {
         self.seek_all();
         self.doubt_ways();
         self.roots.clear();
-        self.placed.clear();
+        self.placed = Some(Vec::new());
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             if self.watch(number).is_some_and(|watch| !watch.ended) {
@@ -150,19 +150,17 @@ impl<W: World> Engine<W> {
     /// A directory is where it is believed to be, now. That is certain only as long as the events
     /// count that would tell that it moves: those of the directory above.
     pub(super) fn set_placed(&mut self, node: NodeId) {
-        if self.rescan.is_none() {
-            return;
-        }
         let parent = self.tree.node(node).parent;
         let certain = parent == NONE || self.is_placed(parent);
+        let Some(placed) = &mut self.placed else { return };
         let at = node as usize / 64;
-        if at >= self.placed.len() {
-            self.placed.resize(at + 1, 0);
+        if at >= placed.len() {
+            placed.resize(at + 1, 0);
         }
         let bit = 1 << (node % 64);
-        self.placed[at] &= !bit;
+        placed[at] &= !bit;
         if certain {
-            self.placed[at] |= bit;
+            placed[at] |= bit;
         }
     }
 
@@ -172,7 +170,30 @@ impl<W: World> Engine<W> {
             return false;
         }
         let bit = |bits: &u64| bits & 1 << (node % 64) != 0;
-        self.rescan.is_none() || self.placed.get(node as usize / 64).is_some_and(bit)
+        let is = |placed: &Vec<u64>| placed.get(node as usize / 64).is_some_and(bit);
+        self.placed.as_ref().is_none_or(is)
+    }
+
+    /// Can the wd of a directory be of another one? Then what the queue says of the wd says nothing of
+    /// what stands at the directory's name.
+    pub(super) fn is_doubtful(&self, node: NodeId) -> bool {
+        self.rescan.is_some() || !self.is_placed(node)
+    }
+
+    /// Are all directories where they are believed to be? After a comparison those are not that are
+    /// below what could not be reached, searched or listed: nothing is told of them until it can be.
+    pub(super) fn all_placed(&mut self) {
+        let busy = self.rescan.is_some() || self.resync.is_some() || !self.open_tasks.is_empty();
+        if busy || !std::mem::take(&mut self.unplaced) {
+            return;
+        }
+        let open = |&node: &NodeId| {
+            self.tree.marks(node).contains(Marks::STALE)
+                || (self.tree.node(node).wd != 0 && !self.is_placed(node))
+        };
+        if !self.gaps.at.keys().any(open) {
+            self.placed = None;
+        }
     }
 
     /// Does an event count that is of a directory whose place is not certain? None does that is
@@ -201,9 +222,11 @@ impl<W: World> Engine<W> {
             }
             self.wds.remove(&mut self.tree, node);
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
-            if let Some(tag) = self.rescan {
-                self.tree.set(node, Flags::NOTING);
-                self.compare_below(node, tag);
+            self.tree.set(node, Flags::NOTING);
+            match self.rescan {
+                Some(tag) => self.compare_below(node, tag),
+                // With what is above it.
+                None => self.tree.mark(node, Marks::STALE),
             }
         }
         false
@@ -275,7 +298,7 @@ impl<W: World> Engine<W> {
             return;
         }
         self.rescan = None;
-        self.placed = Vec::new();
+        self.unplaced = true;
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             // One that was made since then has lost nothing, and was not told of a beginning.

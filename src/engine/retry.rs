@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::coverage::Gap;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;
 
@@ -15,7 +15,10 @@ impl<W: World> Engine<W> {
         let Some(gap) = self.gaps.at.get(&node) else {
             return;
         };
-        let (number, again) = (gap.watch, gap.again);
+        let (number, again, unseen) = (gap.watch, gap.again, gap.unseen);
+        if unseen {
+            self.tree.mark(node, Marks::STALE);
+        }
         if self.tree.node(node).wd == 0 && self.announces(number) {
             self.tree.set(node, Flags::NOTING);
         }

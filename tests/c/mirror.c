@@ -76,9 +76,11 @@ void mirror_event(inotify_watcher *watcher, const inotify_watcher_event *event, 
     bool directory = (event->mask & IN_ISDIR) != 0;
     struct mirror_entry *entry = find(mirror, event->path);
 
+    const uint32_t loss = RINOTIFY_EVENT_RESCAN_BEGIN | RINOTIFY_EVENT_RESCAN_END;
+
     (void)watcher;
-    CHECK_EQ(event->flags & ~(uint32_t)(RINOTIFY_EVENT_SYNTHETIC | RINOTIFY_EVENT_ERROR |
-                                        RINOTIFY_EVENT_COVERAGE),
+    CHECK_EQ(event->flags & ~(RINOTIFY_EVENT_SYNTHETIC | RINOTIFY_EVENT_ERROR |
+                              RINOTIFY_EVENT_COVERAGE | (mirror->overflows ? loss : 0)),
              0);
     /* What cannot be read is missing in the mirror until it can. */
     if ((event->flags & RINOTIFY_EVENT_ERROR) != 0)

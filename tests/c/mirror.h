@@ -19,6 +19,7 @@ struct mirror {
     size_t count;
     size_t room;
     unsigned announced; /* entries that appeared so far */
+    bool overflows; /* the queue may overflow */
     bool many_writers; /* an entry's own events can come after the end of its name */
 };
 
