@@ -2,6 +2,7 @@
 
 use super::hidden::HIDDEN;
 use super::input::{Input, Raw};
+use super::looks::LOOKED;
 use super::mask::{DIRENT, MOVE};
 use super::names::Name;
 use super::tell::Aim;
@@ -15,9 +16,6 @@ use libc::{
     IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
     IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW, IN_UNMOUNT,
 };
-
-/// What opening, listing and closing a directory causes.
-pub(super) const LOOKED: u32 = libc::IN_OPEN | libc::IN_ACCESS | libc::IN_CLOSE_NOWRITE;
 
 impl<W: World> Engine<W> {
     /// Uses up the buffer, until the batch is full or a window must be told first.
@@ -226,20 +224,6 @@ impl<W: World> Engine<W> {
         if self.tracking && self.tracks(number) {
             self.changed(node, name, raw.mask);
         }
-    }
-
-    /// Was it the library that looked into a directory? While its window is open it did; that
-    /// nobody else did at the same time cannot be known.
-    pub(super) fn looked(&self, node: NodeId, raw: &Raw, name: &Name) -> bool {
-        let about = if raw.name_len == 0 {
-            Some(node)
-        } else if raw.mask & IN_ISDIR != 0 {
-            self.tree.child(node, name.get())
-        } else {
-            None
-        };
-        let scanning = Flags::CLAIM | Flags::LISTING | Flags::WINDOW | Flags::TASK;
-        about.is_some_and(|about| self.tree.flags(about).intersects(scanning))
     }
 
     /// An event about a watched directory or file itself.

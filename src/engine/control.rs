@@ -97,7 +97,7 @@ impl<W: World> Engine<W> {
             watch.root = root;
         }
         self.by_id.insert(id, number);
-        self.count_tracking();
+        self.count_wishes();
         self.adopt(number, root, wd);
         self.tag += 1;
         let tag = self.tag;
@@ -118,7 +118,7 @@ impl<W: World> Engine<W> {
         watch.root = self.tree.add_root(number, Flags::DIR);
         self.by_id.insert(watch.id, number);
         self.watches[number as usize] = Some(watch);
-        self.count_tracking();
+        self.count_wishes();
         self.tag += 1;
         let tag = self.tag;
         let begun = self.begin_follow(number);
@@ -168,6 +168,7 @@ impl<W: World> Engine<W> {
             return true;
         }
         self.scan(budget);
+        self.drop_looks();
         !self.building(start)
     }
 
@@ -286,7 +287,7 @@ impl<W: World> Engine<W> {
         if before.1 != after.1 {
             self.remask_below(number, root, after.1);
         }
-        self.count_tracking();
+        self.count_wishes();
         if tracked && !tracks {
             self.forget_files(root);
         }
@@ -305,6 +306,7 @@ impl<W: World> Engine<W> {
             }
             while self.tree.has(root, Flags::TASK) || self.listing.is_some() {
                 self.scan(4096);
+                self.drop_looks();
             }
         }
         if self.has_work() {
@@ -407,7 +409,7 @@ impl<W: World> Engine<W> {
         self.unfollow(number);
         self.leave_way(number);
         self.by_id.remove(&id);
-        self.count_tracking();
+        self.count_wishes();
         self.held.retain(|held| held.watch != number);
         self.done.retain(|&(_, _, of)| of != number);
         self.notices.retain(|notice| notice.watch != number);

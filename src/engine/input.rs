@@ -128,6 +128,20 @@ impl Input {
         self.bytes.get(start..start + event.name_len).unwrap_or(&[])
     }
 
+    /// Drops events behind a position; what is no event stays.
+    pub fn retain(&mut self, from: usize, mut keep: impl FnMut(&Raw, &[u8]) -> bool) {
+        let (mut at, mut to) = (from, from);
+        while let Some(event) = self.event(at) {
+            if keep(&event, self.name(&event)) {
+                self.bytes.copy_within(at..event.next, to);
+                to += event.next - at;
+            }
+            at = event.next;
+        }
+        self.bytes.copy_within(at..self.end, to);
+        self.end -= at - to;
+    }
+
     /// The events from a position on, without using them.
     pub fn from(&self, at: usize) -> impl Iterator<Item = Raw> + '_ {
         let mut at = at;

@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::coverage::is_limit;
+use super::looks::READING;
 use super::scan::{CLAIM_COST, Task, Trouble};
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::WatchFlags;
@@ -35,6 +36,7 @@ impl<W: World> Engine<W> {
     pub(super) fn begin_listing(&mut self, node: NodeId, tag: u32, dir: W::Dir) {
         // One of an earlier listing must not close before all of this one is known.
         let tag = self.cancel_window(node).map_or(tag, |older| older.min(tag));
+        self.look_into();
         self.tree.set(node, Flags::LISTING);
         self.count_task(tag, true);
         self.list_buffer.clear();
@@ -88,7 +90,7 @@ impl<W: World> Engine<W> {
         };
         self.doubt(&mut listing.doubt, left);
         let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
-        while *left > 0 && listing.more {
+        while *left > 0 && listing.more && self.looks >= READING {
             match buffer.next_entry() {
                 Some(entry) => {
                     *left = left.saturating_sub(1);
@@ -111,6 +113,7 @@ impl<W: World> Engine<W> {
                 }
                 None => match self.world.list(&listing.dir, &mut buffer) {
                     Ok(more) => {
+                        self.looks = self.looks.saturating_sub(READING);
                         listing.more = more;
                         if !more {
                             // That took the directory's lock, after all names in it were looked up.

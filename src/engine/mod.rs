@@ -20,6 +20,7 @@ mod hidden;
 mod index;
 mod input;
 mod list;
+mod looks;
 mod mask;
 mod moves;
 mod names;
@@ -151,6 +152,10 @@ pub struct Engine<W: World> {
     prints: Prints,
     tracking: bool,
 
+    // A watch asks for what the library's own looking causes, and how much of it may be caused yet.
+    looking: bool,
+    looks: usize,
+
     // Windows: claims and listings that wait for the queue to catch up.
     unsealed: Vec<Window>,
     /// Windows of watches that are being made.
@@ -253,6 +258,8 @@ impl<W: World> Engine<W> {
             unplaced: false,
             prints: Prints::default(),
             tracking: false,
+            looking: false,
+            looks: usize::MAX,
             unsealed: Vec::new(),
             early: Vec::new(),
             looked_up: Vec::new(),

@@ -4,6 +4,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::Engine;
+use super::looks::LOOKED;
 use super::names::Name;
 use super::scan::gone;
 use super::tree::{Flags, Marks, NodeId};
@@ -114,10 +115,11 @@ impl<W: World> Engine<W> {
                 .is_some_and(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES))
     }
 
-    /// Is there a watch that wants entries to be remembered?
-    pub(super) fn count_tracking(&mut self) {
-        let mut flags = self.watches.iter().flatten().filter(|watch| !watch.ended);
-        self.tracking = flags.any(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES));
+    /// Is there a watch that wants entries to be remembered, or to be told of every look?
+    pub(super) fn count_wishes(&mut self) {
+        let watches = || self.watches.iter().flatten().filter(|watch| !watch.ended);
+        self.looking = watches().any(|watch| watch.mask & LOOKED != 0);
+        self.tracking = watches().any(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES));
         if !self.tracking {
             self.prints.clear();
         }

@@ -3,7 +3,7 @@
 //! and every directory that is listed is shown to be the one that is watched.
 
 use super::Engine;
-use super::apply::LOOKED;
+use super::looks::LOOKED;
 use super::names::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
@@ -71,7 +71,8 @@ impl<W: World> Engine<W> {
         let mut left = budget;
         self.seek_some(&mut left);
         self.check_roots(&mut left);
-        while left > 0 {
+        self.count_looks();
+        while left > 0 && self.can_look() {
             if self.listing.is_some() {
                 self.list_some(&mut left);
             } else if let Some(task) = self.tasks.pop_front() {

@@ -55,6 +55,69 @@ static void callers_looks(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* What is looked into for one watch is not told to another. */
+static void two_watches(void)
+{
+    const uint32_t mask = IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE;
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0}, other = {0}, below = {0};
+
+    check_case("two-watches");
+    make_dirs("t/d/e");
+    watch(watcher, "t", mask, TREE, &recorder);
+    EXPECT_NOTHING(watcher, &recorder);
+    watch(watcher, "t", mask, TREE | RINOTIFY_WATCH_EMIT_EXISTING, &other);
+    watch(watcher, "t/d", mask, TREE, &below);
+    EXPECT_NOTHING(watcher, &recorder);
+    EXPECT_NOTHING(watcher, &below);
+    CHECK_SYS(close((int)CHECK_SYS(open("t/d/e", O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
+    EXPECT(watcher, &recorder, "open|is_dir t/d/e", "close_nowrite|is_dir t/d/e");
+    EXPECT(watcher, &below, "open|is_dir t/d/e", "close_nowrite|is_dir t/d/e");
+    inotify_watcher_destroy(watcher);
+    recorder_clear(&other);
+    remove_tree("t");
+}
+
+/* Looking into all of a tree would fill the queue several times: when the watch is made, when more is
+ * asked of it, and when the tree is compared after a loss. */
+static void large_tree(void)
+{
+    enum { QUEUE = 16384, WIDTH = 60 };
+    const uint32_t mask = IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE | IN_CREATE;
+    inotify_watcher *watcher;
+    struct recorder recorder = {0};
+
+    check_case("large-tree");
+    for (int i = 0; i < WIDTH; i++)
+        for (int j = 0; j < WIDTH; j++)
+            make_dirs(format("t/%d/%d/d", i, j));
+    make_dirs("t/0/0/d/e");
+    watcher = create_with_queue(NULL, QUEUE);
+    if (watcher == NULL)
+        check_skip("the queue is longer than it is by default");
+    watch(watcher, "t", mask, TREE, &recorder);
+    /* The same watch. */
+    watch(watcher, "t", mask, TREE | RINOTIFY_WATCH_TRACK_ENTRIES, &recorder);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(get_stats(watcher).overflows, 0);
+    CHECK_EQ(recorder.count, 0);
+    for (int i = 0; i <= QUEUE; i++)
+        CHECK_SYS(close((int)CHECK_SYS(
+            open(i % 2 == 0 ? "t/0/0/d" : "t/1/0/d", O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
+    make_file("t/0/0/d/e/f");
+    while (get_stats(watcher).overflows == 0)
+        CHECK(inotify_watcher_do_read(watcher) > 0);
+    recorder_clear(&recorder);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(get_stats(watcher).overflows, 1);
+    CHECK_EQ(recorder_count(&recorder, "t [rescan_end]"), 1);
+    CHECK_EQ(recorder_count(&recorder, "create t/0/0/d/e/f [synthetic]"), 1);
+    recorder_clear(&recorder);
+    CHECK_SYS(close((int)CHECK_SYS(open("t/1/1/d", O_RDONLY | O_DIRECTORY | O_CLOEXEC))));
+    EXPECT(watcher, &recorder, "open|is_dir t/1/1/d", "close_nowrite|is_dir t/1/1/d");
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     inotify_watcher *watcher;
@@ -87,5 +150,7 @@ int main(void)
     EXPECT(watcher, &recorder, "open|is_dir t/new/deep", "close_nowrite|is_dir t/new/deep");
     inotify_watcher_destroy(watcher);
     callers_looks();
+    two_watches();
+    large_tree();
     return 0;
 }
