@@ -958,7 +958,8 @@ int inotify_watcher_do_read(inotify_watcher *watcher);
  * an event whose `path` is the component. A relative path is followed by its absolute path.
  *
  * Watching the same path again with the same callback and user data changes mask and flags of that
- * watch and returns its id; a relative path is the same in the same current directory. What is
+ * watch and returns its id; a relative path is the same in the same current directory. While another
+ * thread makes that watch the call waits for it. What is
  * watched stays so until its end has been read, even if the path leads elsewhere by now (a root
  * that was moved or replaced) or IN_DONT_FOLLOW is another: for that, end the watch first, or use
  * RINOTIFY_WATCH_FOLLOW_NAME. Other calls make watches of their own, however they overlap.
@@ -1502,7 +1503,8 @@ int64_t inotify_watcher_stream_watch(inotify_watcher_stream *stream,
  *
  * Its events come into the stream by inotify_watcher_stream_watch(), or by
  * inotify_watcher_stream_callback(), or from the program's own callback. The watcher should write
- * into this stream alone: it is paused as a whole. Unregister it before it is destroyed.
+ * into this stream alone: it is paused as a whole. When it ends, destroyed or its connection lost, it
+ * is unregistered by that, before connection_lost is called.
  *
  * Returns what inotify_watcher_stream_register_producer() returns; or for `watcher` -EINVAL (NULL),
  * -EBADF (closed), -ENOTRECOVERABLE (an internal error before), and then nothing was registered or

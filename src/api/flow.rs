@@ -257,6 +257,7 @@ impl Watcher {
     fn lost(&self, reason: c_int) {
         // After an internal error the tables may be in any state; then they are left alone.
         let _ = guarded(|| self.tear_down());
+        self.leave_streams();
         if reason != 0 && reason != libc::ECANCELED {
             self.log.line(RINOTIFY_LOG_WARNING, || {
                 format!("connection lost: {}", reason_text(Errno(reason)))

@@ -94,7 +94,8 @@ pub unsafe extern "C" fn inotify_watcher_do_read(watcher: *mut inotify_watcher) 
 /// an event whose `path` is the component. A relative path is followed by its absolute path.
 ///
 /// Watching the same path again with the same callback and user data changes mask and flags of that
-/// watch and returns its id; a relative path is the same in the same current directory. What is
+/// watch and returns its id; a relative path is the same in the same current directory. While another
+/// thread makes that watch the call waits for it. What is
 /// watched stays so until its end has been read, even if the path leads elsewhere by now (a root
 /// that was moved or replaced) or IN_DONT_FOLLOW is another: for that, end the watch first, or use
 /// RINOTIFY_WATCH_FOLLOW_NAME. Other calls make watches of their own, however they overlap.

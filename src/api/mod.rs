@@ -8,6 +8,7 @@ mod flow;
 pub mod flow_functions;
 pub mod functions;
 mod log;
+mod making;
 mod names;
 mod options;
 mod process;

@@ -5,6 +5,7 @@ use std::mem::{offset_of, take};
 use std::sync::Arc;
 
 use super::abi::*;
+use super::door as watcher_door;
 use super::functions::{
     inotify_watcher_pause_producing, inotify_watcher_resume_producing,
     inotify_watcher_stop_producing, inotify_watcher_wants_read, inotify_watcher_watch_with,
@@ -131,7 +132,8 @@ pub unsafe extern "C" fn inotify_watcher_stream_watch(
 ///
 /// Its events come into the stream by inotify_watcher_stream_watch(), or by
 /// inotify_watcher_stream_callback(), or from the program's own callback. The watcher should write
-/// into this stream alone: it is paused as a whole. Unregister it before it is destroyed.
+/// into this stream alone: it is paused as a whole. When it ends, destroyed or its connection lost, it
+/// is unregistered by that, before connection_lost is called.
 ///
 /// Returns what inotify_watcher_stream_register_producer() returns; or for `watcher` -EINVAL (NULL),
 /// -EBADF (closed), -ENOTRECOVERABLE (an internal error before), and then nothing was registered or
@@ -158,7 +160,26 @@ pub unsafe extern "C" fn inotify_watcher_stream_register_watcher(
         stop_producing: Some(stop_watcher),
     };
     let producer = Producer::new(producer, Kind::Push).ok_or(Errno(libc::EINVAL));
-    door::register(stream, "register_watcher", producer.map(|producer| (producer, Kind::Push)))
+    let producer = producer.map(|producer| (producer, Kind::Push));
+    let result = door::register(stream, "register_watcher", producer);
+    if result == 0
+        && let Ok(handle) = door::find(stream)
+    {
+        let share = Arc::downgrade(&handle);
+        let noted = watcher_door::with(watcher, |watcher| watcher.feeds(share));
+        if !noted.is_ok_and(|noted| noted) {
+            // It has ended meanwhile.
+            forget_watcher(&handle, watcher);
+        }
+    }
+    result
+}
+
+/// A watcher has ended: if it is the producer of this stream, it is no longer.
+pub fn forget_watcher(handle: &Handle, watcher: *mut inotify_watcher) {
+    let is = |producer: &Producer| producer.is_watcher(watcher.cast(), pause_watcher);
+    // A stream that is broken asks nothing of its producer any more.
+    let _ = handle.run(|stream| Ok(stream.unregister_producer_if(is)));
 }
 
 unsafe extern "C-unwind" fn pause_watcher(watcher: *mut c_void) {

@@ -1,7 +1,7 @@
 //! The program's functions behind the stream: `Outside`, in C.
 
 use std::ffi::{CString, c_int, c_void};
-use std::ptr::null_mut;
+use std::ptr::{self, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::reactor_abi::*;
@@ -10,6 +10,9 @@ use super::stream_abi::*;
 use crate::stream::fd::Fd;
 use crate::stream::{Kind, Outside, Wrote};
 use crate::sys::Errno;
+
+/// What pauses a producer.
+type PauseFunction = unsafe extern "C-unwind" fn(*mut c_void);
 
 /// One of the program's producers.
 #[derive(Clone, Copy)]
@@ -24,6 +27,12 @@ impl Producer {
         let whole = producer.resume_producing.is_some()
             && (kind == Kind::Pull || producer.pause_producing.is_some());
         whole.then_some(Self(producer))
+    }
+
+    /// Is this its context, and are its functions the library's own for a watcher?
+    pub fn is_watcher(&self, watcher: *mut c_void, pause: PauseFunction) -> bool {
+        let own = self.0.pause_producing.is_some_and(|its| ptr::fn_addr_eq(its, pause));
+        own && self.0.context == watcher
     }
 
     /// Tells it that it is over.

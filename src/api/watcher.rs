@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -12,11 +12,14 @@ use super::abi::*;
 use super::door::{self, Request, User};
 use super::flow::Flow;
 use super::log::Log;
+use super::making::Making;
 use super::options::Options;
 use super::process;
 use super::progress::Progress;
 use super::reading::Reader;
 use super::report::{Outcome, failure};
+use super::stream_door::Handle;
+use super::stream_events::forget_watcher;
 use crate::engine::{self, Engine, Failure, Kernel, Uncovered, WatchStart};
 use crate::sys::{self, Call, Errno, OwnCwd};
 
@@ -64,6 +67,10 @@ pub struct Watcher {
     pub flow: Flow,
     /// The operator's log.
     pub log: Log,
+    /// The streams that it was registered at as a producer.
+    streams: Mutex<Vec<Weak<Handle>>>,
+    /// Watches that are being made, and who waits for one.
+    pub making: Making,
     closed: AtomicBool,
     poisoned: AtomicBool,
     next_id: AtomicI64,
@@ -92,6 +99,8 @@ impl Watcher {
             lose_on_delete,
             flow: Flow::new(reactor, ending),
             log,
+            streams: Mutex::default(),
+            making: Making::default(),
             closed: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             next_id: AtomicI64::new(1),
@@ -168,6 +177,7 @@ impl Watcher {
         let at = |errno: Errno, step| Failure { errno, step, path: path.to_vec() };
         // Without it the tree can be scanned now, but what comes later cannot be reached.
         let absolute = sys::absolute(path).ok();
+        let _made = self.making.begin(path, absolute.as_deref(), &user);
         for id in self.same(path, absolute.as_deref(), &user) {
             let changed = self.engine(|engine| {
                 // It has ended, though its last events may not have been delivered.
@@ -226,8 +236,8 @@ impl Watcher {
         Ok(id)
     }
 
-    /// The watches of the same path, callback and user data: no more than one of them lives, unless two
-    /// threads asked at the same time. A relative path is another one in another
+    /// The watches of the same path, callback and user data: no more than one of them lives, unless a
+    /// function of the program asked for it while it was made. A relative path is another one in another
     /// directory; where neither is known, the spelling decides. One that is still being made has no
     /// id yet that anybody could use: it may fail, and cannot be ended.
     fn same(&self, path: &[u8], absolute: Option<&[u8]>, user: &User) -> Vec<i64> {
@@ -454,6 +464,22 @@ impl Watcher {
         // Threads of the parent may have held the locks when it forked.
         if let Some(mut engine) = self.engine.try_lock() {
             *engine = None;
+        }
+    }
+
+    /// It has become the producer of a stream. False if it has ended.
+    pub fn feeds(&self, stream: Weak<Handle>) -> bool {
+        let mut streams = self.streams.lock();
+        streams.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&stream));
+        streams.push(stream);
+        !self.is_closed()
+    }
+
+    /// No stream asks anything of it any more.
+    pub fn leave_streams(&self) {
+        let streams = std::mem::take(&mut *self.streams.lock());
+        for stream in streams.iter().filter_map(Weak::upgrade) {
+            forget_watcher(&stream, self.handle());
         }
     }
 

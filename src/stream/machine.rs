@@ -328,6 +328,11 @@ impl<P: Copy> Machine<P> {
         Ok(())
     }
 
+    /// Who it is.
+    pub fn registered(&self) -> Option<&P> {
+        self.producer.as_ref().map(|registered| &registered.producer)
+    }
+
     /// Forgets the producer, which is told nothing. False if there was none.
     pub fn unregister_producer(&mut self) -> bool {
         self.wants_write |= self.connected() && self.disconnecting && !self.write_disconnected;

@@ -223,7 +223,16 @@ impl<O: Outside> Stream<O> {
     /// Forgets the producer. When it returns, no function of the producer runs, except further
     /// down the stack of this thread. False if there was none.
     pub fn unregister_producer(&self) -> bool {
-        let mut state = self.state.lock();
+        self.unregister(self.state.lock())
+    }
+
+    /// The same, if it is the one that is meant.
+    pub fn unregister_producer_if(&self, is: impl FnOnce(&O::Producer) -> bool) -> bool {
+        let state = self.state.lock();
+        state.machine.registered().is_some_and(is) && self.unregister(state)
+    }
+
+    fn unregister(&self, mut state: MutexGuard<'_, State<O::Producer>>) -> bool {
         let found = state.machine.unregister_producer();
         let mut state = self.carry_out(state);
         let me = thread_id();

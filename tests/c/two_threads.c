@@ -242,6 +242,76 @@ static void same_watch(void)
     inotify_watcher_destroy(watcher);
 }
 
+static struct {
+    inotify_watcher *watcher;
+    pthread_barrier_t start;
+    int64_t ids[4];
+} together;
+
+static void *watch_together(void *id)
+{
+    int end = pthread_barrier_wait(&together.start);
+
+    CHECK(end == 0 || end == PTHREAD_BARRIER_SERIAL_THREAD);
+    *(int64_t *)id = CHECK_OK(inotify_watcher_watch(together.watcher, "t", IN_CREATE, TREE, waiting,
+                                                    NULL));
+    return NULL;
+}
+
+/* Asked for at the same time by several threads it is one watch, as it is one after the other. */
+static void same_watch_at_once(void)
+{
+    pthread_t threads[4];
+
+    for (int i = 0; i < 40; i++)
+        for (int j = 0; j < 40; j++)
+            make_dirs(format("t/%d/%d", i, j));
+    for (int round = 0; round < 20; round++) {
+        together.watcher = create();
+        CHECK_EQ(pthread_barrier_init(&together.start, NULL, 4), 0);
+        for (int i = 0; i < 4; i++)
+            CHECK_EQ(pthread_create(&threads[i], NULL, watch_together, &together.ids[i]), 0);
+        for (int i = 0; i < 4; i++)
+            CHECK_EQ(pthread_join(threads[i], NULL), 0);
+        for (int i = 1; i < 4; i++)
+            CHECK_EQ(together.ids[i], together.ids[0]);
+        CHECK_EQ(get_stats(together.watcher).watches, 1);
+        CHECK_EQ(pthread_barrier_destroy(&together.start), 0);
+        inotify_watcher_destroy(together.watcher);
+    }
+}
+
+/* One that is asked for while it is made, by a function that is called for that, is not waited for. */
+static int ask_again(uint64_t directories, void *asked)
+{
+    (void)directories;
+    if (!*(bool *)asked) {
+        *(bool *)asked = true;
+        CHECK_OK(inotify_watcher_watch(together.watcher, "t", IN_CREATE, TREE, waiting, asked));
+    }
+    return 0;
+}
+
+static void same_watch_inside(void)
+{
+    bool asked = false;
+    inotify_watcher_watch_options options = {.size = sizeof options,
+                                             .mask = IN_CREATE,
+                                             .flags = TREE,
+                                             .callback = waiting,
+                                             .user_data = &asked,
+                                             .progress = ask_again};
+
+    for (int i = 0; i < 40; i++)
+        for (int j = 0; j < 40; j++)
+            make_dirs(format("t/%d/%d", i, j));
+    together.watcher = create();
+    CHECK_OK(inotify_watcher_watch_with(together.watcher, "t", &options));
+    CHECK(asked);
+    CHECK_EQ(get_stats(together.watcher).watches, 2);
+    inotify_watcher_destroy(together.watcher);
+}
+
 int main(void)
 {
     check_begin(240);
@@ -257,5 +327,9 @@ int main(void)
     woken_up();
     check_case("same-watch");
     same_watch();
+    check_case("same-watch-at-once");
+    same_watch_at_once();
+    check_case("same-watch-inside");
+    same_watch_inside();
     return 0;
 }

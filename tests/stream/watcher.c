@@ -171,6 +171,57 @@ static void endings(void)
     remove_tree("t");
 }
 
+static void lost_as_producer(inotify_watcher *ended, int reason, void *user_data)
+{
+    (void)ended;
+    (void)reason;
+    CHECK_EQ(STATE(stream), RINOTIFY_STREAM_CONNECTED);
+    ++*(unsigned *)user_data;
+}
+
+/* A watcher that ends is no producer any more: another can take its place. */
+static void ends_first(void)
+{
+    struct ends ends = small_pipe();
+    unsigned lost = 0;
+    inotify_watcher_options options = {.size = sizeof options,
+                                       .connection_lost = lost_as_producer,
+                                       .user_data = &lost};
+    inotify_watcher *other = create();
+
+    stream = make_stream(ends.writer, NULL);
+    watcher = inotify_watcher_create(&options);
+    CHECK(watcher != NULL);
+    CHECK_OK(inotify_watcher_stream_register_watcher(stream, watcher));
+    CHECK_EQ(inotify_watcher_stream_register_watcher(stream, other), -EBUSY);
+    inotify_watcher_destroy(watcher);
+    CHECK_EQ(lost, 1);
+    CHECK_EQ(STATE(stream), RINOTIFY_STREAM_CONNECTED);
+
+    watcher = inotify_watcher_create(&options);
+    CHECK(watcher != NULL);
+    CHECK_OK(inotify_watcher_stream_register_watcher(stream, watcher));
+    CHECK_OK(inotify_watcher_lose_connection(watcher));
+    CHECK_EQ(lost, 2);
+    CHECK_EQ(STATE(stream), RINOTIFY_STREAM_CONNECTED);
+
+    /* Not one that has taken its place before. */
+    CHECK_OK(inotify_watcher_stream_register_watcher(stream, other));
+    CHECK_OK(inotify_watcher_stream_unregister_producer(stream));
+    inotify_watcher_destroy(watcher);
+    watcher = create();
+    CHECK_OK(inotify_watcher_stream_register_watcher(stream, watcher));
+    inotify_watcher_destroy(other);
+    CHECK_EQ(STATE(stream), RINOTIFY_STREAM_CONNECTED | RINOTIFY_STREAM_PRODUCER |
+                                RINOTIFY_STREAM_STREAMING_PRODUCER);
+    /* And the stream can end before it. */
+    inotify_watcher_stream_destroy(stream);
+    CHECK_EQ(inotify_watcher_fileno(watcher), -1);
+    inotify_watcher_destroy(watcher);
+    CHECK_SYS(close(ends.writer));
+    CHECK_SYS(close(ends.reader));
+}
+
 /* The plain callback, for a watch with options of its own. */
 static void plain_callback(void)
 {
@@ -206,6 +257,7 @@ int main(void)
     slow_reader(small_socket());
     slow_reader(small_pipe());
     endings();
+    ends_first();
     plain_callback();
     return 0;
 }
