@@ -205,6 +205,14 @@ impl<W: World> Engine<W> {
         if !self.tree.has(child, Flags::PENDING) {
             self.tell(batch, parent, Some(name.get()), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
         }
+        self.drop_gone(child);
+    }
+
+    /// Takes an entry that is gone out of the tree, and puts there what a comparison has found in
+    /// its place.
+    pub(super) fn drop_gone(&mut self, child: NodeId) {
+        let parent = self.tree.node(child).parent;
+        let name = Name::new(self.tree.name(child));
         let (flags, marks) = (self.tree.flags(child), self.tree.marks(child));
         let other_kind = self.other_kind(child);
         self.drop_child(child);

@@ -71,6 +71,9 @@ pub(super) struct Gaps {
     pub(super) filled: Vec<(NodeId, u32)>,
     /// Directories that are listed for what was left out: what they have was told before.
     pub(super) quiet: HashSet<NodeId>,
+    /// Directories that were compared after the comparison of the tree was over; their windows are
+    /// open.
+    pub(super) late: HashSet<NodeId>,
     /// All were tried again since events were lost.
     pub(super) retried: bool,
     pub(super) serial: u64,
@@ -91,6 +94,7 @@ impl Default for Gaps {
             room_tag: 0,
             filled: Vec::new(),
             quiet: HashSet::new(),
+            late: HashSet::new(),
             retried: true,
             serial: 0,
             most: LEFT_OUT,
@@ -446,7 +450,7 @@ impl<W: World> Engine<W> {
     /// A node is freed.
     pub(super) fn drop_gap(&mut self, node: NodeId) {
         self.forget_gap(node);
-        self.gaps.quiet.remove(&node);
+        self.end_quiet(node);
         if !self.gaps.anchors.is_empty() && self.gaps.anchors.remove(&node).is_some() {
             // A blocker has moved away, and is about to go, too.
             for known in self.gaps.blockers.values_mut().filter(|known| known.anchor == node) {

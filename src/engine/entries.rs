@@ -19,8 +19,8 @@ impl<W: World> Engine<W> {
         }
         let same_kind = self.tree.has(child, Flags::DIR) == (mask & IN_ISDIR != 0);
         if !same_kind && self.tree.has(child, Flags::PENDING) {
-            self.drop_child(child);
-            return None;
+            self.drop_gone(child);
+            return self.tree.child(node, name);
         }
         Some(child)
     }

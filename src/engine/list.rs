@@ -141,6 +141,9 @@ impl<W: World> Engine<W> {
         }
         if listing.whole {
             self.tree.unmark(node, Marks::STALE);
+            if listing.compares && self.rescan.is_none_or(|of| of < listing.tag) {
+                self.gaps.late.insert(node);
+            }
             if let Some(errno) = listing.unseen {
                 self.uncover(number, node, errno, "fstatat");
                 self.gaps.see_later(node);

@@ -314,7 +314,9 @@ impl<W: World> Engine<W> {
 
     /// Can what is believed of a directory be wrong? After a loss of events, until it was compared.
     pub(super) fn doubts(&self, dir: NodeId) -> bool {
-        self.rescan.is_some() || self.tree.marks(dir).contains(Marks::STALE)
+        self.rescan.is_some()
+            || self.tree.marks(dir).contains(Marks::STALE)
+            || (!self.gaps.late.is_empty() && self.gaps.late.contains(&dir))
     }
 
     /// The end of an entry was lost, or its beginning: is an event of this kind about something
