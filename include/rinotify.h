@@ -1006,13 +1006,14 @@ int64_t inotify_watcher_watch_with(inotify_watcher *watcher,
  *
  * After it returned on the reading thread no event of what it ended is delivered, not even one
  * already queued. Called from another thread, one callback may be running still. Returns 0, or
- * -ENOENT if nothing was watched, -EINVAL, -ENAMETOOLONG, -EBADF, -ENOTRECOVERABLE. What the kernel
- * dropped by itself is no error. Any thread. Since 0.1.
+ * -ENOENT if nothing was watched, -EINVAL, -EBADF, -ENOTRECOVERABLE. What the kernel dropped by itself
+ * is no error. A path that an event had is good however long it is. Any thread. Since 0.1.
  *
  * Requires:
  * `watcher` is NULL or came from inotify_watcher_create(); `path` is NULL or NUL-terminated.
  */
-int inotify_watcher_ignore(inotify_watcher *watcher, const char *path);
+int inotify_watcher_ignore(inotify_watcher *watcher,
+                           const char *path);
 
 /**
  * Ends one watch by its id, as inotify_watcher_ignore() does. Other watches of the same path stay
@@ -1027,13 +1028,14 @@ int inotify_watcher_ignore_watch(inotify_watcher *watcher, int64_t watch);
 /**
  * Is the path watched: as a root, or as a directory below one?
  *
- * Returns 1 or 0, or -EINVAL, -ENAMETOOLONG, -EBADF, -ENOTRECOVERABLE. It compares spellings and
- * asks the tables, not the file system. Any thread. Since 0.1.
+ * Returns 1 or 0, or -EINVAL, -EBADF, -ENOTRECOVERABLE. It compares spellings, of any length, and asks
+ * the tables, not the file system. Any thread. Since 0.1.
  *
  * Requires:
  * `watcher` is NULL or came from inotify_watcher_create(); `path` is NULL or NUL-terminated.
  */
-int inotify_watcher_is_watched(const inotify_watcher *watcher, const char *path);
+int inotify_watcher_is_watched(const inotify_watcher *watcher,
+                               const char *path);
 
 /**
  * A barrier: returns when every change of the file system that was complete before the call has

@@ -230,11 +230,25 @@ impl<T: Zeroed> Sized for T {
 pub struct Input;
 
 impl Input {
-    /// Copies a path: not empty, shorter than PATH_MAX.
+    /// Copies a path that the kernel is to follow: not empty, shorter than PATH_MAX.
     ///
     /// # Safety
     /// `path` is NULL or NUL-terminated.
     pub unsafe fn path(path: *const c_char) -> Outcome<Vec<u8>> {
+        // SAFETY: the caller's promise.
+        let path = unsafe { Self::any_path(path) }?;
+        if path.len() >= libc::PATH_MAX as usize {
+            let path = path[..64].to_vec();
+            return Err(Failure { errno: Errno(libc::ENAMETOOLONG), step: "path", path });
+        }
+        Ok(path)
+    }
+
+    /// Copies a path that is only compared, of any length: not empty.
+    ///
+    /// # Safety
+    /// `path` is NULL or NUL-terminated.
+    pub unsafe fn any_path(path: *const c_char) -> Outcome<Vec<u8>> {
         if path.is_null() {
             return Err(failure(libc::EINVAL, "path"));
         }
@@ -242,10 +256,6 @@ impl Input {
         let bytes = unsafe { CStr::from_ptr(path) }.to_bytes();
         if bytes.is_empty() {
             return Err(failure(libc::EINVAL, "path"));
-        }
-        if bytes.len() >= libc::PATH_MAX as usize {
-            let path = bytes[..64].to_vec();
-            return Err(Failure { errno: Errno(libc::ENAMETOOLONG), step: "path", path });
         }
         Ok(bytes.to_vec())
     }

@@ -153,8 +153,8 @@ pub unsafe extern "C" fn inotify_watcher_watch_with(
 ///
 /// After it returned on the reading thread no event of what it ended is delivered, not even one
 /// already queued. Called from another thread, one callback may be running still. Returns 0, or
-/// -ENOENT if nothing was watched, -EINVAL, -ENAMETOOLONG, -EBADF, -ENOTRECOVERABLE. What the kernel
-/// dropped by itself is no error. Any thread. Since 0.1.
+/// -ENOENT if nothing was watched, -EINVAL, -EBADF, -ENOTRECOVERABLE. What the kernel dropped by itself
+/// is no error. A path that an event had is good however long it is. Any thread. Since 0.1.
 ///
 /// # Safety
 /// `watcher` is NULL or came from inotify_watcher_create(); `path` is NULL or NUL-terminated.
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn inotify_watcher_ignore(
     path: *const c_char,
 ) -> c_int {
     // SAFETY: the caller's promise about `path`.
-    let path = unsafe { Input::path(path) };
+    let path = unsafe { Input::any_path(path) };
     door::int(watcher, |w| w.ignore(&path?))
 }
 
@@ -184,8 +184,8 @@ pub unsafe extern "C" fn inotify_watcher_ignore_watch(
 
 /// Is the path watched: as a root, or as a directory below one?
 ///
-/// Returns 1 or 0, or -EINVAL, -ENAMETOOLONG, -EBADF, -ENOTRECOVERABLE. It compares spellings and
-/// asks the tables, not the file system. Any thread. Since 0.1.
+/// Returns 1 or 0, or -EINVAL, -EBADF, -ENOTRECOVERABLE. It compares spellings, of any length, and asks
+/// the tables, not the file system. Any thread. Since 0.1.
 ///
 /// # Safety
 /// `watcher` is NULL or came from inotify_watcher_create(); `path` is NULL or NUL-terminated.
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn inotify_watcher_is_watched(
     path: *const c_char,
 ) -> c_int {
     // SAFETY: the caller's promise about `path`.
-    let path = unsafe { Input::path(path) };
+    let path = unsafe { Input::any_path(path) };
     door::int(watcher, |w| w.is_watched(&path?))
 }
 

@@ -107,8 +107,9 @@ static void paths(void)
         CHECK(last_error(watcher).message[0] != '\0');
         CHECK_EQ(inotify_watcher_watch(watcher, endless, IN_CREATE, TREE, no_event, NULL),
                  -ENAMETOOLONG);
-        CHECK_EQ(inotify_watcher_ignore(watcher, endless), -ENAMETOOLONG);
-        CHECK_EQ(inotify_watcher_is_watched(watcher, endless), -ENAMETOOLONG);
+        /* Nothing that is watched has such a path, but something could. */
+        CHECK_EQ(inotify_watcher_ignore(watcher, endless), -ENOENT);
+        CHECK_EQ(inotify_watcher_is_watched(watcher, endless), 0);
         for (int i = 99; i < 5000; i += 100)
             endless[i] = '/';
     }

@@ -118,6 +118,24 @@ static void deep(void)
     CHECK_OK(inotify_watcher_sync(watcher));
     expect_once(&recorder, "delete|is_dir", DEPTH, "new/er", "");
     recorder_clear(&recorder);
+
+    /* What an event had as its path can be asked about, and left out. */
+    deepest = path_of(DEPTH, "new/");
+    CHECK_EQ(inotify_watcher_is_watched(watcher, deepest), 1);
+    CHECK_OK(inotify_watcher_ignore(watcher, deepest));
+    CHECK_EQ(inotify_watcher_is_watched(watcher, deepest), 0);
+    free(deepest);
+    deepest = path_of(DEPTH, "");
+    CHECK_EQ(inotify_watcher_is_watched(watcher, deepest), 1);
+    free(deepest);
+    dir = descend("t", DEPTH, false);
+    CHECK_SYS(mkdirat(dir, "new/told", 0755));
+    CHECK_SYS(mkdirat(dir, "last", 0755));
+    close(dir);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(recorder.count, 1);
+    expect_once(&recorder, "create|is_dir", DEPTH, "last", "");
+    recorder_clear(&recorder);
     inotify_watcher_destroy(watcher);
 }
 
