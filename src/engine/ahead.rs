@@ -281,7 +281,7 @@ impl<W: World> Engine<W> {
     }
 
     /// What stood at the target before.
-    fn stood(&self, to: NodeId, raw: &Raw, name: &[u8]) -> Stood {
+    fn stood(&mut self, to: NodeId, raw: &Raw, name: &[u8]) -> Stood {
         // After a loss of events what the tree has is not what stands there.
         if raw.mask & IN_ISDIR == 0 || self.rescan.is_some() {
             return Stood::Perhaps;
@@ -293,6 +293,7 @@ impl<W: World> Engine<W> {
             let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
                 continue;
             };
+            let follows = watch.flags.contains(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD);
             match self.tree.child(node, name) {
                 Some(child) if self.tree.has(child, Flags::TOMB) => nothing = true,
                 Some(child)
@@ -305,7 +306,7 @@ impl<W: World> Engine<W> {
                 Some(_) => return Stood::Perhaps,
                 // Where new directories are followed, each has a node from its first event on;
                 // unless a listing has not come to it yet.
-                None if watch.flags.contains(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD)
+                None if follows
                     && !self.tree.flags(node).intersects(Flags::LISTING | Flags::TASK) =>
                 {
                     nothing = true;

@@ -314,8 +314,8 @@ impl<W: World> Engine<W> {
             return;
         }
         self.tell(batch, node, None, raw.mask, 0, 0, &[]);
-        while self.tree.node(node).first != NONE {
-            let child = self.tree.node(node).first;
+        while self.tree.first(node) != NONE {
+            let child = self.tree.first(node);
             self.drop_child(child);
         }
     }

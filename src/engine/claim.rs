@@ -50,7 +50,7 @@ impl<W: World> Engine<W> {
             return Ok(false);
         }
         let (_, parent) = &self.open[at];
-        let bare = self.tree.node(node).first == NONE && !self.tracks(number);
+        let bare = !self.tree.has_children(node);
         if bare && self.world.links_of(parent, name.get()) == Ok(2) {
             self.push_window(node, tag);
             return Ok(false);

@@ -42,7 +42,7 @@ impl<W: World> Engine<W> {
     pub(super) fn compare_later(&mut self, dir: NodeId) {
         let mut stack = vec![dir];
         while let Some(dir) = stack.pop() {
-            let mut child = self.tree.node(dir).first;
+            let mut child = self.tree.first(dir);
             while child != NONE {
                 let next = self.tree.next(child);
                 if self.tree.has(child, Flags::PENDING) {
@@ -137,7 +137,7 @@ impl<W: World> Engine<W> {
                 self.set_placed(child);
                 let open = Flags::CLAIM | Flags::DORMANT | Flags::NOTING | Flags::UNCOVERED;
                 let bare = !tracks
-                    && self.tree.node(child).first == NONE
+                    && !self.tree.has_children(child)
                     && !self.tree.flags(child).intersects(open);
                 if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
                     self.tree.mark(child, Marks::STALE);
@@ -225,7 +225,7 @@ impl<W: World> Engine<W> {
         let kind = if is_dir { Flags::DIR } else { Flags::empty() };
         let node = self.tree.add(parent, name.get(), kind | Flags::PENDING);
         if self.tracks(number) {
-            self.prints.unset(node);
+            self.unprint(node);
         }
         if is_dir && self.follows(number) {
             self.tree.set(node, Flags::NOTING);

@@ -278,8 +278,8 @@ impl<W: World> Engine<W> {
             }
         }
         if !after.2.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD) {
-            while self.tree.node(root).first != NONE {
-                let child = self.tree.node(root).first;
+            while self.tree.first(root) != NONE {
+                let child = self.tree.first(root);
                 self.drop_child(child);
             }
         }
@@ -319,7 +319,7 @@ impl<W: World> Engine<W> {
     fn forget_files(&mut self, root: NodeId) {
         let mut stack = vec![root];
         while let Some(dir) = stack.pop() {
-            let mut child = self.tree.node(dir).first;
+            let mut child = self.tree.first(dir);
             while child != NONE {
                 let next = self.tree.next(child);
                 if self.tree.has(child, Flags::DIR) {
@@ -336,7 +336,7 @@ impl<W: World> Engine<W> {
     fn list_all_below(&mut self, root: NodeId) {
         let mut stack = vec![root];
         while let Some(dir) = stack.pop() {
-            let mut child = self.tree.node(dir).first;
+            let mut child = self.tree.first_dir(dir);
             while child != NONE {
                 if self.tree.has(child, Flags::DIR) && self.tree.node(child).wd != 0 {
                     self.push_task(child);
@@ -350,7 +350,7 @@ impl<W: World> Engine<W> {
     fn remask_below(&mut self, number: u32, dir: NodeId, mask: u32) {
         let mut stack = vec![dir];
         while let Some(dir) = stack.pop() {
-            let mut child = self.tree.node(dir).first;
+            let mut child = self.tree.first_dir(dir);
             while child != NONE {
                 if self.tree.node(child).wd != 0 {
                     stack.push(child);
@@ -467,7 +467,7 @@ impl<W: World> Engine<W> {
             }
             let names = rest.split(|&b| b == b'/').filter(|name| !name.is_empty());
             let node =
-                names.into_iter().try_fold(watch.root, |node, name| self.tree.child(node, name));
+                names.into_iter().try_fold(watch.root, |node, name| self.tree.dir(node, name));
             if let Some(node) = node
                 && (self.tree.node(node).wd != 0 || self.tree.has(node, Flags::UNCOVERED))
                 && node != watch.root
@@ -485,8 +485,8 @@ impl<W: World> Engine<W> {
             if let Some(id) = self.watch_of(node).and_then(|number| self.watch(number)) {
                 ids.push(id.id);
             }
-            while self.tree.node(node).first != NONE {
-                let child = self.tree.node(node).first;
+            while self.tree.first(node) != NONE {
+                let child = self.tree.first(node);
                 self.drop_child(child);
             }
             self.unwatch(node);

@@ -112,7 +112,7 @@ impl<W: World> Engine<W> {
             None => self.tree.add(parent, name, kind),
         };
         if tracks {
-            self.prints.unset(node);
+            self.unprint(node);
         }
         if live {
             self.tree.clear(node, Flags::PENDING);
@@ -210,7 +210,7 @@ impl<W: World> Engine<W> {
             return;
         }
         self.forget_near();
-        if self.tree.node(child).first == NONE {
+        if self.tree.first_dir(child) == NONE {
             self.free_node(child);
         } else {
             self.doomed.push(child);

@@ -38,7 +38,7 @@ impl<W: World> Engine<W> {
         for watch in self.watches.iter().flatten().filter(|watch| !watch.ended) {
             let mut stack = vec![(watch.root, watch.path.clone())];
             while let Some((node, path)) = stack.pop() {
-                let mut child = self.tree.node(node).first;
+                let mut child = self.tree.first_dir(node);
                 while child != NONE {
                     if self.tree.has(child, Flags::DIR) {
                         let mut below = path.clone();

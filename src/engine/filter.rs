@@ -132,8 +132,8 @@ impl<W: World> Engine<W> {
     /// A directory is not wanted: whatever of it is watched is let go. It keeps its node, because
     /// its entry is still the parent's to tell.
     pub(super) fn leave_out(&mut self, node: NodeId) {
-        while self.tree.node(node).first != NONE {
-            let child = self.tree.node(node).first;
+        while self.tree.first(node) != NONE {
+            let child = self.tree.first(node);
             self.drop_child(child);
         }
         self.withdraw(node);

@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use super::Engine;
-use super::tree::{Flags, NodeId};
+use super::tree::{Flags, NodeId, Tree};
 use super::world::World;
 
 use libc::{IN_DELETE_SELF, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
 
 /// In the place of a watch's number in the root nodes of these directories.
-pub(super) const HIDDEN: u32 = u32::MAX >> 1;
+pub(super) const HIDDEN: u32 = Tree::LAST_ROOT;
 
 /// What the kernel is asked for there: what can change where a name leads. No IN_EXCL_UNLINK: it
 /// would hold for a caller's watch of the same directory, too.

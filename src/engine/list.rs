@@ -4,7 +4,7 @@ use super::Engine;
 use super::coverage::is_limit;
 use super::looks::READING;
 use super::scan::{CLAIM_COST, Task, Trouble};
-use super::tree::{Flags, Marks, NONE, NodeId};
+use super::tree::{Flags, Folding, Marks, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
 use crate::sys::{Errno, Kind, ListBuffer};
@@ -40,9 +40,9 @@ impl<W: World> Engine<W> {
         self.tree.set(node, Flags::LISTING);
         self.count_task(tag, true);
         self.list_buffer.clear();
-        let fresh = (self.tree.node(node).first == NONE).then(|| self.tree.added());
+        let fresh = (!self.tree.has_children(node)).then(|| self.tree.added());
         let compares = self.tree.marks(node).contains(Marks::STALE);
-        let doubt = if compares { self.tree.node(node).first } else { NONE };
+        let doubt = if compares { self.tree.first(node) } else { NONE };
         if compares {
             // What was told of it before and what came since cannot be told apart.
             self.end_quiet(node);
@@ -90,6 +90,10 @@ impl<W: World> Engine<W> {
         };
         self.doubt(&mut listing.doubt, left);
         let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
+        let tracks = self.tracks(number);
+        let noting = self.tree.has(node, Flags::NOTING);
+        let folds = (noting || tracks) && !listing.compares && !self.gaps.is_quiet(node);
+        let mut folding = std::mem::take(&mut self.folding);
         while *left > 0 && listing.more && self.looks >= READING {
             match buffer.next_entry() {
                 Some(entry) => {
@@ -98,6 +102,16 @@ impl<W: World> Engine<W> {
                         Some(kind) => Ok(kind),
                         None => self.world.kind_of(&listing.dir, entry.name),
                     };
+                    let fresh = listing.fresh == Some(self.tree.added());
+                    if folds && fresh && kind == Ok(Kind::Other) {
+                        // The queue has not spoken of it, and nobody else has seen it yet.
+                        let print =
+                            if tracks { self.print_of(&listing.dir, entry.name) } else { None };
+                        if !tracks || print.is_some() {
+                            folding.push(entry.name, print);
+                            continue;
+                        }
+                    }
                     match kind {
                         Ok(kind) => self.found(number, node, &mut listing, entry.name, kind, left),
                         // It has gone since it was listed, which the queue tells.
@@ -120,6 +134,7 @@ impl<W: World> Engine<W> {
                             self.looked_up.retain(|&dir| dir != node);
                         }
                         if std::mem::replace(&mut listing.continued, true) {
+                            self.fold_found(&mut listing, &mut folding, noting, tracks);
                             listing.fresh = None;
                         }
                     }
@@ -135,6 +150,8 @@ impl<W: World> Engine<W> {
             }
         }
         self.list_buffer = buffer;
+        self.fold_found(&mut listing, &mut folding, noting, tracks);
+        self.folding = folding;
         if listing.more {
             self.listing = Some(listing);
             return;
@@ -160,6 +177,24 @@ impl<W: World> Engine<W> {
             if let Ok(dir) = self.world.open_below(&listing.dir, b".") {
                 self.keep(node, dir);
             }
+        }
+    }
+
+    /// What was found and needs no nodes becomes part of the tree.
+    fn fold_found(
+        &mut self,
+        listing: &mut Listing<W::Dir>,
+        folding: &mut Folding,
+        noting: bool,
+        tracks: bool,
+    ) {
+        if folding.is_empty() {
+            return;
+        }
+        let fresh = listing.fresh == Some(self.tree.added());
+        self.tree.fold(listing.node, folding, noting, tracks);
+        if fresh {
+            listing.fresh = Some(self.tree.added());
         }
     }
 
@@ -219,7 +254,8 @@ impl<W: World> Engine<W> {
         if new {
             self.tree.set(node, Flags::NOTING);
         }
-        if new || self.stays(number) {
+        // Where it is to be listed in any case it is opened first, and watched by that.
+        if new || tracks || self.stays(number) {
             listing.descends = true;
             self.push_front(node, listing.tag);
             return;
@@ -234,7 +270,6 @@ impl<W: World> Engine<W> {
             Ok(wd) => {
                 self.adopt(number, node, wd);
                 let leaf = !self.tree.has(node, Flags::UNLISTED)
-                    && !tracks
                     && self.world.links_of(&listing.dir, name) == Ok(2);
                 if leaf || self.tree.has(node, Flags::UNLISTED) {
                     self.push_window(node, listing.tag);

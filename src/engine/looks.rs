@@ -77,7 +77,7 @@ impl<W: World> Engine<W> {
         let about = if raw.name_len == 0 {
             Some(node)
         } else if raw.mask & IN_ISDIR != 0 {
-            self.tree.child(node, name.get())
+            self.tree.dir(node, name.get())
         } else {
             None
         };

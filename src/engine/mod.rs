@@ -43,6 +43,7 @@ mod way;
 mod wds;
 mod world;
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 
 pub use batch::{Batch, Head, Paths};
@@ -67,7 +68,7 @@ use release::Doomed;
 use scan::Task;
 use settle::{Settling, Window};
 use tell::{Near, Notice};
-use tree::{NONE, NodeId, Tree};
+use tree::{Folding, NONE, NodeId, Tree};
 use watches::Watch;
 use wds::Wds;
 
@@ -123,6 +124,8 @@ pub struct Engine<W: World> {
     blocked: Vec<Task>,
     listing: Option<Listing<W::Dir>>,
     list_buffer: ListBuffer,
+    // What a listing has found, on its way into the tree.
+    folding: Folding,
     open: Vec<(NodeId, W::Dir)>,
     gaps: Gaps,
     rechecks: Vec<Recheck>,
@@ -186,6 +189,8 @@ pub struct Engine<W: World> {
     notices: VecDeque<Notice>,
 
     near: Near,
+    // A directory, and the watch it is in; forgotten as what is near.
+    kin: Cell<(NodeId, u32)>,
     scratch: Vec<u8>,
     aliases: Vec<NodeId>,
 
@@ -240,6 +245,7 @@ impl<W: World> Engine<W> {
             blocked: Vec::new(),
             listing: None,
             list_buffer: ListBuffer::default(),
+            folding: Folding::default(),
             open: Vec::new(),
             gaps: Gaps::default(),
             rechecks: Vec::new(),
@@ -278,6 +284,7 @@ impl<W: World> Engine<W> {
             dropped: Vec::new(),
             notices: VecDeque::new(),
             near: Near::default(),
+            kin: Cell::new((NONE, 0)),
             scratch: Vec::new(),
             aliases: Vec::new(),
             counters: Counters::default(),
@@ -435,8 +442,19 @@ impl<W: World> Engine<W> {
 
     /// The watch that a node belongs to, if it is still in its tree.
     fn watch_of(&self, node: NodeId) -> Option<u32> {
+        // What is asked for comes in runs of siblings.
+        let parent = self.tree.node(node).parent;
+        let (last, number) = self.kin.get();
+        if parent == last && parent != NONE {
+            return Some(number);
+        }
         let root = self.tree.root_of(node);
-        (root != NONE).then(|| self.tree.root_number(root))
+        if root == NONE {
+            return None;
+        }
+        let number = self.tree.root_number(root);
+        self.kin.set((parent, number));
+        Some(number)
     }
 
     /// The path of a node, in the spelling of its watch.

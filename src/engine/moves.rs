@@ -236,7 +236,7 @@ impl<W: World> Engine<W> {
             // It was below what could not be searched.
             self.list_anew(node, self.tag);
         } else if self.tree.has(node, Flags::CLAIM) {
-            let mut child = self.tree.node(node).first;
+            let mut child = self.tree.first(node);
             while child != NONE {
                 let next = self.tree.next(child);
                 if self.tree.has(child, Flags::PENDING) {

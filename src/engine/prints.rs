@@ -7,7 +7,7 @@ use super::Engine;
 use super::looks::LOOKED;
 use super::names::Name;
 use super::scan::gone;
-use super::tree::{Flags, Marks, NodeId};
+use super::tree::{Flags, Marks, NodeId, fold};
 use super::watches::WatchFlags;
 use super::world::World;
 use crate::sys::{Errno, Facts, Kind};
@@ -25,11 +25,32 @@ const AGAIN: usize = 64;
 /// Hashes of inode number, content and attributes. (2 of 2^32 changes would pass unnoticed for
 /// every 2^31 entries that change: less than a bit of memory fails.)
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-struct Print {
+pub struct Print {
     /// 0: not looked at.
     ino: u32,
     content: u32,
     attributes: u32,
+}
+
+impl Print {
+    /// Bytes of one.
+    pub const SIZE: usize = 12;
+
+    pub(super) fn bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let words = [self.ino, self.content, self.attributes];
+        for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// From its bytes, and perhaps more behind them.
+    pub(super) fn read(bytes: &[u8]) -> Self {
+        let word = |at| bytes.get(at..).and_then(|rest| rest.first_chunk().copied());
+        let [ino, content, attributes] = [0, 4, 8].map(|at| word(at).map_or(0, u32::from_ne_bytes));
+        Self { ino, content, attributes }
+    }
 }
 
 /// How an entry differs from what is remembered.
@@ -42,53 +63,46 @@ pub(super) enum Change {
     Attributes,
 }
 
-/// By node.
-#[derive(Default)]
+/// How they are made, and which are to be made again. The tree has them.
 pub(super) struct Prints {
-    all: Vec<Print>,
     dirty: Vec<NodeId>,
-    keys: RandomState,
+    // Keyed, so that nobody who sets sizes and times can choose two that look the same.
+    keys: [u64; 2],
+}
+
+impl Default for Prints {
+    fn default() -> Self {
+        let state = RandomState::new();
+        let keys = [0, 1].map(|number: u32| state.hash_one(number) | 1);
+        Self { dirty: Vec::new(), keys }
+    }
 }
 
 impl Prints {
     fn print(&self, facts: &Facts) -> Print {
+        let [first, second] = self.keys;
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a hash will do")]
-        let hash = |what: &dyn Fn() -> u64| what() as u32;
-        let keys = &self.keys;
-        let rights = (facts.mode, facts.owner);
+        let hash = |a: u64, (seconds, nanos): (i64, i64)| {
+            let time = fold(seconds.cast_unsigned() ^ first, nanos.cast_unsigned() ^ second);
+            fold(a ^ first, time ^ second) as u32
+        };
+        let none = (0, 0);
+        let owner = u64::from(facts.owner.0) << 32 | u64::from(facts.owner.1);
+        let rights = fold(owner ^ first, u64::from(facts.mode) ^ second);
         let (content, attributes) = match facts.kind {
             // Its size and times change with its entries, which are told one by one.
-            Kind::Directory => (0, hash(&|| keys.hash_one(rights))),
-            Kind::Other => (
-                hash(&|| keys.hash_one((facts.size, facts.mtime))),
-                hash(&|| keys.hash_one((facts.ctime, rights))),
-            ),
+            Kind::Directory => (0, hash(rights, none)),
+            Kind::Other => (hash(facts.size, facts.mtime), hash(rights, facts.ctime)),
         };
         let ino = match facts.kind {
             // The wd says which directory it is.
             Kind::Directory => 1,
-            Kind::Other => hash(&|| keys.hash_one(facts.ino)) | 1,
+            Kind::Other => hash(facts.ino, none) | 1,
         };
         Print { ino, content, attributes }
     }
 
-    fn set(&mut self, node: NodeId, print: Print) {
-        let at = node as usize;
-        if at >= self.all.len() {
-            self.all.resize(at + 1, Print::default());
-        }
-        self.all[at] = print;
-    }
-
-    /// Nothing is remembered of this node yet.
-    pub(super) fn unset(&mut self, node: NodeId) {
-        if let Some(print) = self.all.get_mut(node as usize) {
-            *print = Print::default();
-        }
-        self.touch(node);
-    }
-
-    fn touch(&mut self, node: NodeId) {
+    pub(super) fn touch(&mut self, node: NodeId) {
         if self.dirty.len() < DIRTY && self.dirty.last() != Some(&node) {
             self.dirty.push(node);
         }
@@ -96,13 +110,12 @@ impl Prints {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        self.all = Vec::new();
         self.dirty = Vec::new();
     }
 
     /// Bytes of memory held.
     pub(super) fn memory(&self) -> usize {
-        self.all.capacity() * size_of::<Print>() + self.dirty.capacity() * size_of::<NodeId>()
+        self.dirty.capacity() * size_of::<NodeId>()
     }
 }
 
@@ -122,18 +135,28 @@ impl<W: World> Engine<W> {
         self.tracking = watches().any(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES));
         if !self.tracking {
             self.prints.clear();
+            self.tree.clear_prints();
         }
+    }
+
+    /// Nothing is remembered of this node yet.
+    pub(super) fn unprint(&mut self, node: NodeId) {
+        self.tree.set_print(node, Print::default());
+        self.prints.touch(node);
+    }
+
+    /// The print of an entry, if it can be had.
+    pub(super) fn print_of(&mut self, dir: &W::Dir, name: &[u8]) -> Option<Print> {
+        let facts = self.world.facts_of(dir, name).ok()?;
+        Some(self.prints.print(&facts))
     }
 
     /// Remembers what a listing found.
     pub(super) fn remember(&mut self, node: NodeId, dir: &W::Dir, name: &[u8]) {
-        match self.world.facts_of(dir, name) {
-            Ok(facts) => {
-                let print = self.prints.print(&facts);
-                self.prints.set(node, print);
-            }
+        match self.print_of(dir, name) {
+            Some(print) => self.tree.set_print(node, print),
             // It is gone again, or there is no right to look: as if it had changed.
-            Err(_) => self.prints.unset(node),
+            None => self.unprint(node),
         }
     }
 
@@ -152,11 +175,11 @@ impl<W: World> Engine<W> {
             Err(errno) => return Err(errno),
         };
         let now = self.prints.print(&facts);
-        let before = self.prints.all.get(node as usize).copied().unwrap_or_default();
+        let before = self.tree.print(node);
         if before.ino != 0 && before.ino != now.ino {
             return Ok(Change::Replaced);
         }
-        self.prints.set(node, now);
+        self.tree.set_print(node, now);
         Ok(if before.ino == 0 {
             // It was told, and not looked at since.
             if facts.kind == Kind::Directory { Change::Attributes } else { Change::Content }
@@ -220,7 +243,7 @@ impl<W: World> Engine<W> {
             return;
         }
         for (node, print) in fresh {
-            self.prints.set(node, print);
+            self.tree.set_print(node, print);
         }
     }
 }

@@ -86,7 +86,7 @@ impl<W: World> Engine<W> {
     }
 
     /// The node of an entry, if there is one and the queue did not say that it is gone.
-    pub(super) fn standing(&self, dir: NodeId, name: &[u8]) -> Option<NodeId> {
+    pub(super) fn standing(&mut self, dir: NodeId, name: &[u8]) -> Option<NodeId> {
         self.tree.child(dir, name).filter(|&child| !self.tree.has(child, Flags::TOMB))
     }
 
@@ -143,7 +143,7 @@ impl<W: World> Engine<W> {
                         self.push_task_tagged(node, asked.tag);
                     }
                     if self.tracks(number) {
-                        self.prints.unset(node);
+                        self.unprint(node);
                     }
                     // A listing under way opens one at its end.
                     if !self.tree.has(dir, Flags::LISTING) {

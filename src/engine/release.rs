@@ -81,7 +81,7 @@ impl<W: World> Engine<W> {
                 self.doomed.way.push(top);
                 continue;
             };
-            let first = self.tree.node(at).first;
+            let first = self.tree.first_dir(at);
             if first == NONE {
                 self.doomed.way.pop();
                 budget -= 1;

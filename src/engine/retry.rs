@@ -104,7 +104,7 @@ impl<W: World> Engine<W> {
             || parent == NONE
             || self.tracks(number)
             || self.tree.node(node).wd != 0
-            || self.tree.node(node).first != NONE
+            || self.tree.has_children(node)
             || self.tree.flags(node).intersects(Flags::PENDING | Flags::TASK);
         if kept {
             return;

@@ -188,6 +188,7 @@ impl<W: World> Engine<W> {
             if unwatched
                 && !stays
                 && !self.tree.has(node, Flags::NOTING)
+                && !self.tracks(number)
                 && !self.claim_by_name(number, at, node, tag).map_err(add)?
             {
                 return Ok(());
@@ -209,6 +210,7 @@ impl<W: World> Engine<W> {
             self.adopt(number, node, wd);
             let leaf = !self.tree.has(node, Flags::NOTING)
                 && !self.tree.has(node, Flags::UNLISTED)
+                && !self.tracks(number)
                 && self.tree.node(node).parent != NONE
                 && self.world.links_of(&dir, b".") == Ok(2);
             if leaf {

@@ -92,8 +92,8 @@ impl<W: World> Engine<W> {
         if let Some(follow) = &mut watch.follow {
             (follow.fresh, follow.unlisted, follow.made, follow.links) = (false, false, false, 0);
         }
-        while self.tree.node(root).first != NONE {
-            let child = self.tree.node(root).first;
+        while self.tree.first(root) != NONE {
+            let child = self.tree.first(root);
             self.drop_child(child);
         }
         self.unsettle(root);

@@ -6,8 +6,12 @@ use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use super::{Batch, Engine};
 
+use libc::IN_ONESHOT;
+
 /// What a comparison has found.
 const NEWS: Marks = Marks::CHANGED.union(Marks::ATTRIBUTES);
+/// Windows that are worth a list of their own.
+const MANY: usize = 1024;
 /// Children looked at in one go.
 const CHILDREN: usize = 1024;
 
@@ -69,7 +73,7 @@ impl<W: World> Engine<W> {
         let quiet = self.input.is_empty() && !waiting && self.world.queued() == 0;
         let seq = if quiet { self.seen } else { self.poke() };
         let mut unsealed = std::mem::take(&mut self.unsealed);
-        for mut window in unsealed.drain(..) {
+        unsealed.retain_mut(|window| {
             if quiet && self.tree.has(window.node, Flags::UNLISTED) {
                 // Another place of a directory, for certain: it is listed now.
                 self.tree.unlist(window.node, Flags::WINDOW);
@@ -77,7 +81,7 @@ impl<W: World> Engine<W> {
                 if !self.tree.has(window.node, Flags::DEAD) {
                     self.push_task_tagged(window.node, window.tag);
                 }
-                continue;
+                return false;
             }
             if quiet {
                 // No event of a wd's past can be left.
@@ -86,17 +90,23 @@ impl<W: World> Engine<W> {
             if quiet && self.nothing_to_tell(window.node) {
                 self.end_quiet(window.node);
                 self.tree.clear(window.node, Flags::CLAIM | Flags::PROVEN | Flags::WINDOW);
-                continue;
+                return false;
             }
             if self.watch_of(window.node).is_some_and(|number| self.is_building(number)) {
                 // What it has to tell is told when the call that makes the watch has returned.
-                self.early.push(window);
-                continue;
+                self.early.push(*window);
+                return false;
             }
             window.seq = seq;
-            self.windows.push_back(window);
+            true
+        });
+        if self.windows.is_empty() && unsealed.len() > MANY {
+            // Those of a whole tree are not copied.
+            self.windows = unsealed.into();
+        } else {
+            self.windows.extend(unsealed.drain(..));
+            self.unsealed = unsealed;
         }
-        self.unsealed = unsealed;
     }
 
     /// A watch is made: its windows can be told.
@@ -104,12 +114,16 @@ impl<W: World> Engine<W> {
         let mut early = std::mem::take(&mut self.early);
         early.retain(|&window| {
             let waits = self.watch_of(window.node).is_some_and(|number| self.is_building(number));
-            if !waits {
-                self.unsealed.push(window);
+            if waits {
+                self.early.push(window);
             }
-            waits
+            !waits
         });
-        self.early = early;
+        if self.unsealed.is_empty() {
+            self.unsealed = early;
+        } else {
+            self.unsealed.append(&mut early);
+        }
     }
 
     /// The queue has caught up with the claim of a wd.
@@ -138,7 +152,9 @@ impl<W: World> Engine<W> {
             .union(Flags::DORMANT)
             .union(Flags::TASK)
             .union(Flags::DEAD);
-        !self.tree.flags(node).intersects(busy) && self.tree.node(node).first == NONE
+        !self.tree.flags(node).intersects(busy)
+            && self.tree.first_dir(node) == NONE
+            && self.tree.untold(node) == 0
     }
 
     /// Closes windows that the queue has caught up with. False if there is none.
@@ -203,11 +219,32 @@ impl<W: World> Engine<W> {
             self.push_task_tagged(node, window.tag);
             return;
         }
-        if was.contains(Flags::NOTING) || self.tree.node(node).first != NONE {
-            let next = self.tree.node(node).first;
+        self.tell_folded(batch, node);
+        if was.contains(Flags::NOTING) || self.tree.first_dir(node) != NONE {
+            let next = self.tree.first_dir(node);
             self.settling = Some(Settling { node, next, tag: window.tag });
         } else {
             self.end_quiet(node);
+        }
+    }
+
+    /// Tells what a listing found and that has no nodes; or gives it nodes, where more is to be done.
+    fn tell_folded(&mut self, batch: &mut Batch, node: NodeId) {
+        let count = self.tree.untold(node);
+        let Some(number) = self.watch_of(node).filter(|_| count > 0) else {
+            return;
+        };
+        let once = self.watch(number).is_none_or(|watch| watch.mask & IN_ONESHOT != 0);
+        let room = self.limits.max_events.saturating_sub(batch.len());
+        if once || count > room || self.keeps_noting(node) {
+            self.tree.unfold(node);
+            return;
+        }
+        self.tell_all_folded(batch, node, count);
+        if self.tracks(number) {
+            self.tree.told(node);
+        } else {
+            self.tree.drop_fold(node);
         }
     }
 

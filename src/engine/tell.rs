@@ -103,6 +103,7 @@ impl<W: World> Engine<W> {
     /// The tree has changed: a path that was composed may be wrong.
     pub(super) fn forget_near(&mut self) {
         (self.near.node, self.near.up) = (None, None);
+        self.kin.set((NONE, 0));
     }
 
     /// What is told of the entries of this directory; they can be put into the batch.
@@ -227,6 +228,11 @@ impl<W: World> Engine<W> {
         if !self.tree.flags(node).intersects(news) {
             return;
         }
+        let parent = self.tree.node(node).parent;
+        if parent == NONE || !self.tree.flags(parent).intersects(news) {
+            self.announce_one(batch, node);
+            return;
+        }
         let mut way = Vec::new();
         let mut at = node;
         while at != NONE && self.tree.flags(at).intersects(news) {
@@ -234,13 +240,31 @@ impl<W: World> Engine<W> {
             at = self.tree.node(at).parent;
         }
         for &at in way.iter().rev() {
-            let flags = self.tree.flags(at);
-            if flags.contains(Flags::CLAIM) && !flags.contains(Flags::DORMANT) {
-                self.tree.set(at, Flags::PROVEN);
+            self.announce_one(batch, at);
+        }
+    }
+
+    fn announce_one(&mut self, batch: &mut Batch, node: NodeId) {
+        let flags = self.tree.flags(node);
+        if flags.contains(Flags::CLAIM) && !flags.contains(Flags::DORMANT) {
+            self.tree.set(node, Flags::PROVEN);
+        }
+        if flags.contains(Flags::PENDING) {
+            self.tell_pending(batch, node);
+        }
+    }
+
+    /// Tells what a listing found in a directory and that has no nodes.
+    pub(super) fn tell_all_folded(&mut self, batch: &mut Batch, dir: NodeId, count: usize) {
+        if self.gaps.is_quiet(dir) {
+            return;
+        }
+        if let Some(head) = self.head(dir, true, IN_CREATE, 0, SYNTHETIC) {
+            batch.set_dir(self.near.edition, &self.near.path);
+            for (field, len) in self.tree.folded(dir) {
+                batch.push_entry(head, field, len);
             }
-            if self.tree.has(at, Flags::PENDING) {
-                self.tell_pending(batch, at);
-            }
+            self.counters.synthetic += count as u64 - 1;
         }
     }
 

@@ -7,6 +7,9 @@ use std::hash::{BuildHasher, RandomState};
 pub use super::flags::{Flags, Marks};
 use super::index::Index;
 use super::names::Names;
+use super::prints::Print;
+use fold::Fold;
+pub use fold::Folding;
 
 /// Index of a node.
 pub type NodeId = u32;
@@ -15,6 +18,8 @@ pub const NONE: NodeId = NodeId::MAX;
 
 /// In the place of a node's name: its children are in the index.
 const INDEXED: u32 = 1 << 31;
+/// In the same place: it has entries without nodes, and `first` is the place of its fold.
+const FOLDED: u32 = 1 << 30;
 /// Most children that are looked through for a name.
 const FEW: usize = 16;
 
@@ -22,11 +27,11 @@ const FEW: usize = 16;
 pub struct Node {
     /// The directory it is in; `NONE` for a root and what was taken out of the tree.
     pub parent: NodeId,
-    /// First child.
-    pub first: NodeId,
+    // The first child, or the place of its fold.
+    first: NodeId,
     next: NodeId,
     prev: NodeId,
-    // Its place, or the number of the watch of a root; and a bit. Names of 8 GB have room.
+    // Its place, or the number of the watch of a root; and two bits. Names of 4 GB have room.
     name: Cell<u32>,
     /// Watch descriptor, 0 if not watched.
     pub wd: i32,
@@ -39,7 +44,12 @@ pub struct Node {
 impl Node {
     #[inline]
     fn place(&self) -> u32 {
-        self.name.get() & !INDEXED
+        self.name.get() & !(INDEXED | FOLDED)
+    }
+
+    #[inline]
+    fn is_folded(&self) -> bool {
+        self.name.get() & FOLDED != 0
     }
 
     fn is_indexed(&self) -> bool {
@@ -56,6 +66,12 @@ pub struct Tree {
     live: usize,
     dirs: usize,
     added: u64,
+    // Entries without nodes; places in there that are free; how many bytes they have.
+    folds: Vec<Fold>,
+    free_fold: NodeId,
+    folded: usize,
+    // By node, if a watch wants it.
+    prints: Vec<Print>,
     // Filled on demand, when something is searched for.
     index: RefCell<Index>,
     seed: u64,
@@ -72,13 +88,18 @@ impl Default for Tree {
             live: 0,
             dirs: 0,
             added: 0,
+            folds: Vec::new(),
+            free_fold: NONE,
+            folded: 0,
+            prints: Vec::new(),
             index: RefCell::default(),
             seed,
         }
     }
 }
 
-fn fold(a: u64, b: u64) -> u64 {
+/// A product, its two halves folded into one.
+pub(super) fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a) * u128::from(b);
     #[expect(clippy::cast_possible_truncation, reason = "the two halves are folded")]
     let folded = (wide as u64) ^ ((wide >> 64) as u64);
@@ -86,6 +107,9 @@ fn fold(a: u64, b: u64) -> u64 {
 }
 
 impl Tree {
+    /// The highest number that a root can have.
+    pub const LAST_ROOT: u32 = FOLDED - 1;
+
     /// The node.
     #[inline]
     pub fn node(&self, id: NodeId) -> &Node {
@@ -151,6 +175,7 @@ impl Tree {
         self.nodes.capacity() * size_of::<Node>()
             + self.names.memory()
             + self.index.borrow().memory()
+            + self.memory_of_files()
     }
 
     /// Its name; empty for a root.
@@ -211,6 +236,7 @@ impl Tree {
 
     /// A root for a watch.
     pub fn add_root(&mut self, number: u32, flags: Flags) -> NodeId {
+        debug_assert!(number <= Self::LAST_ROOT);
         self.fresh(Node {
             parent: NONE,
             first: NONE,
@@ -244,7 +270,7 @@ impl Tree {
     }
 
     fn link(&mut self, id: NodeId, parent: NodeId) {
-        let first = self.node(parent).first;
+        let first = self.first_dir(parent);
         if first != NONE {
             self.node_mut(first).prev = id;
         }
@@ -252,7 +278,7 @@ impl Tree {
         node.parent = parent;
         node.prev = NONE;
         node.next = first;
-        self.node_mut(parent).first = id;
+        self.set_first(parent, id);
         if self.node(parent).is_indexed() {
             let hash = self.hash_of(id);
             self.index.get_mut().add(hash, id);
@@ -267,10 +293,10 @@ impl Tree {
             self.index.get_mut().remove(hash, id);
         }
         if prev == NONE {
-            let above = self.node_mut(parent);
-            above.first = next;
+            self.set_first(parent, next);
             if next == NONE {
-                above.name.set(above.place());
+                let above = self.node_mut(parent);
+                above.name.set(above.name.get() & !INDEXED);
             }
         } else {
             self.node_mut(prev).next = next;
@@ -289,7 +315,7 @@ impl Tree {
             self.names.remove(place, len);
             let (place, len) = self.names.add(name);
             let node = self.node_mut(id);
-            node.name.set(place | (node.name.get() & INDEXED));
+            node.name.set(place | (node.name.get() & (INDEXED | FOLDED)));
             node.name_len = len;
         }
         self.added += 1;
@@ -299,6 +325,7 @@ impl Tree {
     /// Frees a node that is out of the tree and has no children. If a list still has it, it stays
     /// as `DEAD` until `recycle`.
     pub fn free(&mut self, id: NodeId) {
+        self.drop_fold(id);
         let node = self.node(id);
         if !node.flags.contains(Flags::ROOT) {
             let (place, len) = (node.place(), node.name_len);
@@ -352,9 +379,17 @@ impl Tree {
     }
 
     /// The child of this name.
-    pub fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+    #[inline(never)]
+    pub fn child(&mut self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
+        self.unfold(parent);
+        self.dir(parent, name)
+    }
+
+    /// The same, if it has a node: all directories have.
+    #[inline(never)]
+    pub fn dir(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {
         if !self.node(parent).is_indexed() {
-            let mut at = self.node(parent).first;
+            let mut at = self.first_dir(parent);
             for _ in 0..FEW {
                 if at == NONE {
                     return None;
@@ -378,7 +413,7 @@ impl Tree {
     #[cold]
     fn index_children(&self, parent: NodeId) {
         let mut index = self.index.borrow_mut();
-        let mut at = self.node(parent).first;
+        let mut at = self.first_dir(parent);
         while at != NONE {
             index.add(self.hash_of(at), at);
             at = self.node(at).next;
@@ -454,5 +489,6 @@ impl Tree {
     }
 }
 
+mod fold;
 #[cfg(test)]
 mod tests;

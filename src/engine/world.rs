@@ -112,6 +112,17 @@ fn removed(inotify: &Inotify, wd: i32) -> bool {
 }
 
 impl Kernel {
+    /// Is a directory on a file system that counts subdirectories as links?
+    fn is_known(&mut self, dir: &Dir) -> Result<bool, Errno> {
+        if let Some(known) = dir.counts() {
+            return Ok(known);
+        }
+        let (device, _) = dir.identity()?;
+        let known = self.counts(device, dir, b".");
+        dir.note_counts(known);
+        Ok(known)
+    }
+
     /// Is this entry on a file system that is known, by its device?
     fn counts(&mut self, device: u64, dir: &Dir, name: &[u8]) -> bool {
         if let Some(&(_, counts)) = self.counting.iter().find(|&&(known, _)| known == device) {
@@ -195,10 +206,16 @@ impl World for Kernel {
     }
 
     fn open_ahead(&mut self, dir: &Dir, name: &[u8]) -> Result<(Dir, bool), Errno> {
-        let dir = dir.open_to_list(name)?;
-        let (device, _) = dir.identity()?;
-        let known = self.counts(device, &dir, b".");
-        Ok((dir, known))
+        // On the mount of a file system that is known it is on that one, and need not be asked.
+        if self.is_known(dir)?
+            && let Ok(entry) = dir.open_to_list_here(name)
+        {
+            entry.note_counts(true);
+            return Ok((entry, true));
+        }
+        let entry = dir.open_to_list(name)?;
+        let known = self.is_known(&entry)?;
+        Ok((entry, known))
     }
 
     fn rewind(&mut self, dir: &Dir) -> Result<(), Errno> {

@@ -1,5 +1,6 @@
 //! Open directories: opening without following symbolic links, listing, looking.
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,6 +85,7 @@ static SERIAL: AtomicU64 = AtomicU64::new(1);
 pub struct Dir {
     fd: OwnedFd,
     serial: u64,
+    counts: Cell<Option<bool>>,
 }
 
 impl AsRawFd for Dir {
@@ -102,7 +104,17 @@ impl Dir {
     fn own(fd: RawFd) -> Self {
         // SAFETY: the descriptor is fresh and nobody else's.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Self { fd, serial: SERIAL.fetch_add(1, Ordering::Relaxed) }
+        Self { fd, serial: SERIAL.fetch_add(1, Ordering::Relaxed), counts: Cell::new(None) }
+    }
+
+    /// Whether it is on a file system that is known to count links, once that was noted.
+    pub fn counts(&self) -> Option<bool> {
+        self.counts.get()
+    }
+
+    /// Notes that.
+    pub fn note_counts(&self, counts: bool) {
+        self.counts.set(Some(counts));
     }
 
     /// A number of this opening, never used again.
@@ -136,7 +148,13 @@ impl Dir {
 
     /// Opens a directory to list it: an entry of this one, or "." for this one itself.
     pub fn open_to_list(&self, name: &[u8]) -> Result<Self, Errno> {
-        Self::open_at(self.as_raw_fd(), &cstring(name)?, LIST | libc::O_NOFOLLOW)
+        with_name(name, |name| Self::open_at(self.as_raw_fd(), name, LIST | libc::O_NOFOLLOW))
+    }
+
+    /// The same for an entry that is on the same mount, and so on the same file system.
+    pub fn open_to_list_here(&self, name: &[u8]) -> Result<Self, Errno> {
+        let flags = LIST | libc::O_NOFOLLOW;
+        with_name(name, |name| self.openat2(name, flags, libc::RESOLVE_NO_XDEV)).map(Self::own)
     }
 
     /// Reaches one entry of the directory, which must itself be a directory.
@@ -177,30 +195,34 @@ impl Dir {
 
     fn open_beneath(&self, path: &[u8], more: u64) -> Result<Self, Errno> {
         let path = cstring(path)?;
-        // SAFETY: all zero is a valid open_how.
-        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-        how.flags = u64::from((REACH | libc::O_NOFOLLOW).cast_unsigned());
-        how.resolve =
+        let resolve =
             libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS | more;
         // EAGAIN: a rename elsewhere raced with the walk; try again, a bounded number of times.
         for _ in 0..64 {
-            // SAFETY: `path` and `how` are valid, and the size is that of `how`.
-            let fd = call(Call::Openat2, || unsafe {
-                libc::syscall(
-                    libc::SYS_openat2,
-                    self.as_raw_fd(),
-                    path.as_ptr(),
-                    &raw const how,
-                    size_of::<libc::open_how>(),
-                ) as i32
-            });
-            match fd {
+            match self.openat2(&path, REACH | libc::O_NOFOLLOW, resolve) {
                 Ok(fd) => return Ok(Self::own(fd)),
                 Err(Errno(libc::EAGAIN)) => {}
                 Err(errno) => return Err(errno),
             }
         }
         if more == 0 { self.open_stepwise(path.as_bytes()) } else { Err(Errno(libc::EAGAIN)) }
+    }
+
+    fn openat2(&self, path: &CStr, flags: i32, resolve: u64) -> Result<RawFd, Errno> {
+        // SAFETY: all zero is a valid open_how.
+        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+        how.flags = u64::from(flags.cast_unsigned());
+        how.resolve = resolve;
+        // SAFETY: `path` and `how` are valid, and the size is that of `how`.
+        call(Call::Openat2, || unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                self.as_raw_fd(),
+                path.as_ptr(),
+                &raw const how,
+                size_of::<libc::open_how>(),
+            ) as i32
+        })
     }
 
     fn open_stepwise(&self, path: &[u8]) -> Result<Self, Errno> {
@@ -339,21 +361,22 @@ impl ListBuffer {
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         // struct linux_dirent64: u64 ino, i64 off, u16 reclen, u8 type, name.
         loop {
+            const HEAD: usize = 19;
             let record = self.bytes.get(self.at..self.end)?;
-            let reclen = usize::from(u16::from_ne_bytes(record.get(16..18)?.try_into().ok()?));
-            let kind = match *record.get(18)? {
+            let (head, rest) = record.split_first_chunk::<HEAD>()?;
+            let reclen = usize::from(u16::from_ne_bytes([head[16], head[17]])).max(HEAD);
+            let kind = match head[18] {
                 libc::DT_UNKNOWN => None,
                 libc::DT_DIR => Some(Kind::Directory),
                 _ => Some(Kind::Other),
             };
-            let start = self.at + 19;
-            self.at += reclen.max(19);
-            let field = self.bytes.get(start..self.at.min(self.end))?;
+            let field = rest.get(..reclen - HEAD).unwrap_or(rest);
             let len = until_nul(field);
-            let name_at = start..start + len;
-            let dots = matches!(&self.bytes[name_at.clone()], b"." | b"..");
+            let dots = field.first() == Some(&b'.') && matches!(&field[..len], b"." | b"..");
+            let start = self.at + HEAD;
+            self.at += reclen;
             if !dots {
-                return Some(Entry { name: &self.bytes[name_at], kind });
+                return Some(Entry { name: &self.bytes[start..start + len], kind });
             }
         }
     }
@@ -385,6 +408,16 @@ fn chunk(path: &[u8]) -> (&[u8], &[u8]) {
         Some(slash) if slash > 0 => (&path[..slash], &path[slash + 1..]),
         _ => (path, &[]),
     }
+}
+
+/// A name with its NUL, without an allocation.
+fn with_name<T>(name: &[u8], run: impl FnOnce(&CStr) -> Result<T, Errno>) -> Result<T, Errno> {
+    let mut bytes = [0; 256];
+    let Some(place) = bytes.get_mut(..name.len()).filter(|_| name.len() < 256) else {
+        return Err(Errno(libc::ENAMETOOLONG));
+    };
+    place.copy_from_slice(name);
+    run(CStr::from_bytes_with_nul(&bytes[..=name.len()]).map_err(|_| Errno(libc::EINVAL))?)
 }
 
 pub(super) fn cstring(path: &[u8]) -> Result<CString, Errno> {
