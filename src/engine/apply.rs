@@ -76,12 +76,20 @@ impl<W: World> Engine<W> {
         let room = self.limits.max_events.saturating_sub(batch.len());
         // Nothing below uses it, and so it can be borrowed from.
         let mut input = std::mem::replace(&mut self.input, Input::none());
-        let (mut at, mut count) = (input.position(), 0);
+        let (mut at, mut count, mut ended) = (input.position(), 0, 0);
         let mut last = NONE;
         let mut aim = Aim::default();
         while count < room {
             let Some((raw, field)) = input.event_and_field(at) else { break };
-            let Some(node) = self.wds.get(raw.wd) else { break };
+            let node = match self.wds.look(raw.wd) {
+                Ok(node) => node,
+                // The echo of a removal.
+                Err(false) if raw.mask == IN_IGNORED => {
+                    (at, ended) = (raw.next, ended + 1);
+                    continue;
+                }
+                Err(_) => break,
+            };
             let far = raw.name_len == 0
                 || raw.mask & long != 0
                 || (raw.mask & IN_ISDIR != 0 && raw.mask & (DIRENT | LOOKED) != 0)
@@ -107,9 +115,9 @@ impl<W: World> Engine<W> {
         }
         input.advance(at);
         self.input = input;
-        self.counters.kernel_events += count as u64;
+        self.counters.kernel_events += count as u64 + ended;
         self.stale |= count > 0;
-        count > 0
+        count > 0 || ended > 0
     }
 
     pub(super) fn poked(&mut self, raw: &Raw, pokes: [i32; 2]) {
@@ -262,6 +270,9 @@ impl<W: World> Engine<W> {
         if raw.mask & IN_IGNORED != 0 {
             self.wds.remove(&mut self.tree, node);
             self.gaps.more_room(self.tag);
+            if self.is_deleted_next(number, node, raw) {
+                return;
+            }
             // It is still in the tree, so its name now leads to something else: a directory that
             // was moved over it.
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
@@ -286,6 +297,21 @@ impl<W: World> Engine<W> {
         if live && only_here {
             self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
         }
+    }
+
+    /// The very next event is the one that the parent has of its end (include/linux/fsnotify.h,
+    /// d_delete_notify), as it is unless something else went on at the same time.
+    fn is_deleted_next(&self, number: u32, node: NodeId, raw: &Raw) -> bool {
+        let parent = self.tree.node(node).parent;
+        let next = self.input.event(raw.next);
+        // It is used, and in the usual way.
+        let used =
+            self.resync.is_none() && !self.doubts(parent) && !self.is_history(number, parent);
+        used && next.is_some_and(|next| {
+            next.mask == IN_DELETE | IN_ISDIR
+                && next.wd == self.tree.node(parent).wd
+                && self.input.name(&next) == self.tree.name(node)
+        })
     }
 
     /// The root of a watch that is still being made is gone: the call that makes it fails. True if

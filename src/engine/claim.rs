@@ -88,7 +88,7 @@ impl<W: World> Engine<W> {
             dormant = true;
         }
         // Its events from before it was to be removed can still come.
-        let unwanted = self.doomed.keep(wd);
+        let unwanted = self.wds.spare(wd);
         dormant |= unwanted;
         self.max_wd = self.max_wd.max(wd);
         self.wds.add(&mut self.tree, wd, node);

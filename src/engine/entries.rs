@@ -209,10 +209,10 @@ impl<W: World> Engine<W> {
             self.tree.free(child);
             return;
         }
-        self.forget_near();
         if self.tree.first_dir(child) == NONE {
             self.free_node(child);
         } else {
+            self.forget_near();
             self.doomed.push(child);
         }
     }

@@ -4,6 +4,8 @@ use crate::sys::{Errno, until_nul};
 
 /// Size of struct inotify_event without the name.
 const HEADER: usize = 16;
+/// The longest event, with a name of 255 bytes.
+const LONGEST: usize = HEADER + 256;
 
 /// One kernel event; the name points into the buffer by position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,22 +30,28 @@ pub struct Input {
     at: usize,
     end: usize,
     read_size: usize,
+    full: bool,
 }
 
 impl Input {
     /// Reads `read_size` bytes at a time.
     pub fn new(read_size: usize) -> Self {
-        Self { bytes: vec![0; read_size], at: 0, end: 0, read_size }
+        Self { bytes: vec![0; read_size], at: 0, end: 0, read_size, full: false }
     }
 
     /// The place of a buffer that is in use elsewhere.
     pub fn none() -> Self {
-        Self { bytes: Vec::new(), at: 0, end: 0, read_size: 0 }
+        Self { bytes: Vec::new(), at: 0, end: 0, read_size: 0, full: false }
     }
 
     /// Nothing left to use.
     pub fn is_empty(&self) -> bool {
         self.at >= self.end
+    }
+
+    /// The last read filled its place, so there may be much more.
+    pub fn was_full(&self) -> bool {
+        self.full
     }
 
     /// Position of the next event.
@@ -91,6 +99,7 @@ impl Input {
         }
         let got = read(&mut self.bytes[self.end..want])?.min(self.read_size);
         self.end += got;
+        self.full = got + LONGEST > self.read_size;
         Ok(got)
     }
 

@@ -306,14 +306,16 @@ impl<W: World> Engine<W> {
             worked |= self.scan(self.limits.max_scan);
             worked |= self.finish(batch);
         }
-        if self.doom(256) {
+        if self.let_go_some(256) {
             worked = true;
         }
         self.end_rescan();
         self.all_placed();
         let left = self.has_work();
         if left {
-            self.wake();
+            if !self.doomed.echoes() {
+                self.wake();
+            }
         } else if !worked && self.tracking {
             self.refresh();
         }
@@ -335,6 +337,7 @@ impl<W: World> Engine<W> {
         }
         let world = &mut self.world;
         let got = self.input.fill(|buffer| world.read(buffer))?;
+        self.queue_was_read();
         if got > 0 {
             self.counters.reads += 1;
             // What could not be reached may be now, whatever it was that came.

@@ -1,6 +1,6 @@
 //! What is let go: nodes, wds, the kernel's watches.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::Engine;
 use super::hidden::HIDDEN;
@@ -10,6 +10,10 @@ use super::world::World;
 
 use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD};
 
+/// Watches removed in one go.
+const PORTION: usize = 1024;
+/// How often in a row nothing is removed.
+const PASSED: u32 = 8;
 /// Most bytes of an event without a name.
 const EVENT: usize = 16;
 
@@ -20,11 +24,16 @@ pub(super) struct Doomed {
     tops: VecDeque<NodeId>,
     /// The way to the node of the first of them that goes next.
     way: Vec<NodeId>,
+    /// Those of them that have been found again since are not removed.
     wds: VecDeque<i32>,
-    /// Those of them that have not been found again since.
-    unwanted: HashSet<i32>,
     /// How many of each there ever were.
     let_go: Count,
+    /// A removal has put an event into the queue, which nobody has read.
+    echo: bool,
+    /// How many more may do so before the queue is read.
+    room: Option<usize>,
+    /// Turns in which nothing was removed, because there was more to be read.
+    passed: u32,
 }
 
 /// Subtrees, and wds.
@@ -45,6 +54,11 @@ impl Doomed {
         self.tops.push_back(top);
     }
 
+    fn push_wd(&mut self, wd: i32) {
+        self.let_go.wds += 1;
+        self.wds.push_back(wd);
+    }
+
     /// What was let go so far.
     pub(super) fn let_go(&self) -> Count {
         self.let_go
@@ -61,16 +75,23 @@ impl Doomed {
         self.let_go.wds - self.wds.len() as u64 >= so_far.wds
     }
 
-    /// A wd was found that was about to be removed: true. Its events can be older than that.
-    pub(super) fn keep(&mut self, wd: i32) -> bool {
-        !self.unwanted.is_empty() && self.unwanted.remove(&wd)
+    /// The queue is not empty, for certain.
+    pub(super) fn echoes(&self) -> bool {
+        self.echo
     }
 }
 
 impl<W: World> Engine<W> {
     /// Frees subtrees that were let go, with their kernel watches. False when there is nothing to do,
     /// or nothing to be done before events have been read.
-    pub fn doom(&mut self, mut budget: usize) -> bool {
+    pub fn doom(&mut self, budget: usize) -> bool {
+        self.doomed.passed = PASSED;
+        self.let_go_some(budget)
+    }
+
+    /// The same, unless there is much to be read first.
+    pub(super) fn let_go_some(&mut self, mut budget: usize) -> bool {
+        self.doomed.echo = false;
         if self.doomed.is_empty() {
             return false;
         }
@@ -107,36 +128,52 @@ impl<W: World> Engine<W> {
         if self.doomed.wds.is_empty() {
             return false;
         }
+        if self.input.was_full() && self.doomed.passed < PASSED {
+            self.doomed.passed += 1;
+            return false;
+        }
+        self.doomed.passed = 0;
+        let room = self.doomed.room.unwrap_or_else(|| self.room_in_queue());
+        let mut left = room.min(PORTION);
+        while left > 0 {
+            let Some(wd) = self.doomed.wds.pop_front() else { break };
+            if self.wds.spare(wd) {
+                left -= 1;
+                self.remove_now(wd);
+            }
+        }
+        let removed = room.min(PORTION) - left;
+        self.doomed.room = Some(room - removed);
+        removed > 0
+    }
+
+    /// How many events may be put into the queue. The kernel counts one by one what is there
+    /// (fs/notify/inotify/inotify_user.c, inotify_ioctl), so this is asked once after each read.
+    fn room_in_queue(&mut self) -> usize {
         let half = self.world.queue_limit() / 2;
-        let room = match self.world.queued() {
+        match self.world.queued() {
             0 => half.max(1),
             // Not to be had: some, so that it ends.
             usize::MAX => half.clamp(1, 16),
             queued => half.saturating_sub(queued / EVENT),
-        };
-        let some = room.min(self.doomed.wds.len());
-        for _ in 0..some {
-            if let Some(wd) = self.doomed.wds.pop_front()
-                && self.doomed.unwanted.remove(&wd)
-                && self.wds.get(wd).is_none()
-            {
-                self.remove_now(wd);
-            }
         }
-        some > 0
+    }
+
+    /// Events have been read.
+    pub(super) fn queue_was_read(&mut self) {
+        (self.doomed.echo, self.doomed.room) = (false, None);
     }
 
     fn remove_now(&mut self, wd: i32) {
-        self.world.remove(wd);
+        self.doomed.echo |= self.world.remove(wd);
         self.gaps.more_room(self.tag);
         self.room = true;
     }
 
-    /// The kernel is not to watch this any more.
+    /// The kernel is not to watch this any more, and no node has it.
     pub(super) fn unwanted(&mut self, wd: i32) {
-        if self.doomed.unwanted.insert(wd) {
-            self.doomed.let_go.wds += 1;
-            self.doomed.wds.push_back(wd);
+        if self.wds.doom(wd) {
+            self.doomed.push_wd(wd);
         }
     }
 
@@ -147,16 +184,15 @@ impl<W: World> Engine<W> {
         if wd == 0 {
             return;
         }
-        let number = self.watch_of(node);
-        if self.wds.remove(&mut self.tree, node) {
-            // What is followed by name must have a wd of its own each time that it is found: the
-            // events of the one before are about another time, and there is only one to remove.
-            if number.is_some_and(|number| number == HIDDEN || self.follows_name(number))
-                && self.tree.node(node).parent == NONE
-            {
+        // What is followed by name must have a wd of its own each time that it is found: the
+        // events of the one before are about another time, and there is only one to remove.
+        let number = if self.tree.node(node).parent == NONE { self.watch_of(node) } else { None };
+        let at_once = number.is_some_and(|number| number == HIDDEN || self.follows_name(number));
+        if self.wds.release(&mut self.tree, node) {
+            if !at_once {
+                self.doomed.push_wd(wd);
+            } else if self.wds.spare(wd) {
                 self.remove_now(wd);
-            } else {
-                self.unwanted(wd);
             }
         } else {
             self.wide.push(wd);
@@ -249,7 +285,7 @@ impl<W: World> Engine<W> {
         self.narrowed.retain(|&narrowed| narrowed != node);
         self.rechecks.retain(|asked| asked.dir != node);
         if self.tree.has(node, Flags::DIR) {
-            self.forget_near();
+            self.forget_near_of(node);
         }
         if self.tree.has(node, Flags::ROOT) {
             let number = self.tree.root_number(node) as usize;

@@ -153,9 +153,9 @@ impl World for Replay {
         self.add_mark(ino, mask)
     }
 
-    fn remove(&mut self, wd: i32) {
+    fn remove(&mut self, wd: i32) -> bool {
         self.before(Call::Remove, 0);
-        self.disk.unmark(wd);
+        self.disk.unmark(wd)
     }
 
     fn open(&mut self, path: &[u8], _nofollow: bool) -> Result<Handle, Errno> {

@@ -106,6 +106,15 @@ impl<W: World> Engine<W> {
         self.kin.set((NONE, 0));
     }
 
+    /// A directory without children goes, or has moved: only its own path is wrong then.
+    pub(super) fn forget_near_of(&mut self, node: NodeId) {
+        if self.near.up == Some(node) || self.kin.get().0 == node {
+            self.forget_near();
+        } else if self.near.node == Some(node) {
+            self.near.node = None;
+        }
+    }
+
     /// What is told of the entries of this directory; they can be put into the batch.
     #[inline]
     pub(super) fn aim(&mut self, batch: &mut Batch, node: NodeId) -> Aim {

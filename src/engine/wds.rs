@@ -8,6 +8,8 @@ use super::tree::{Flags, NONE, NodeId, Tree};
 const LEAF: usize = 32;
 /// In the place of a node: the kernel has the watch still, but nobody wants it.
 const BURIED: NodeId = NONE - 1;
+/// The same, and it is to be removed.
+const DOOMED: NodeId = NONE - 2;
 /// Places in a new table of leaves.
 const FIRST: usize = 16;
 
@@ -25,6 +27,7 @@ pub struct Wds {
     free: Vec<u32>,
     used: usize,
     buried: usize,
+    doomed: usize,
     others: HashMap<i32, Vec<NodeId>>,
 }
 
@@ -38,6 +41,7 @@ impl Default for Wds {
             free: Vec::new(),
             used: 0,
             buried: 0,
+            doomed: 0,
             others: HashMap::new(),
         }
     }
@@ -96,10 +100,12 @@ impl Wds {
         };
         let leaf = self.leaf(place);
         let old = std::mem::replace(&mut self.leaves[leaf][at], id);
-        self.used += usize::from(id < BURIED);
-        self.used -= usize::from(old < BURIED);
+        self.used += usize::from(id < DOOMED);
+        self.used -= usize::from(old < DOOMED);
         self.buried += usize::from(id == BURIED);
         self.buried -= usize::from(old == BURIED);
+        self.doomed += usize::from(id == DOOMED);
+        self.doomed -= usize::from(old == DOOMED);
         self.filled[leaf] += u8::from(id != NONE);
         self.filled[leaf] -= u8::from(old != NONE);
         if self.filled[leaf] == 0 {
@@ -156,7 +162,14 @@ impl Wds {
     #[inline]
     pub fn get(&self, wd: i32) -> Option<NodeId> {
         let id = self.slot(wd);
-        (id < BURIED).then_some(id)
+        (id < DOOMED).then_some(id)
+    }
+
+    /// The node of a wd; or else, whether anything is known of it.
+    #[inline]
+    pub fn look(&self, wd: i32) -> Result<NodeId, bool> {
+        let id = self.slot(wd);
+        if id < DOOMED { Ok(id) } else { Err(id != NONE) }
     }
 
     /// All nodes of a wd.
@@ -176,13 +189,14 @@ impl Wds {
         let place = self.find(number).unwrap_or_else(|_| self.add_leaf(number));
         let leaf = self.leaf(place);
         let slot = &mut self.leaves[leaf][at];
-        if *slot < BURIED {
+        if *slot < DOOMED {
             tree.set(*slot, Flags::ALIASED);
             tree.set(id, Flags::ALIASED);
             self.others.entry(wd).or_default().push(id);
         } else {
             self.filled[leaf] += u8::from(*slot == NONE);
             self.buried -= usize::from(*slot == BURIED);
+            self.doomed -= usize::from(*slot == DOOMED);
             self.used += 1;
             *slot = id;
         }
@@ -191,13 +205,22 @@ impl Wds {
 
     /// Takes the wd from a node. True if that was its last one: nobody is interested any more.
     pub fn remove(&mut self, tree: &mut Tree, id: NodeId) -> bool {
+        self.take(tree, id, NONE)
+    }
+
+    /// The same, and the watch is to be removed if nobody is interested any more.
+    pub fn release(&mut self, tree: &mut Tree, id: NodeId) -> bool {
+        self.take(tree, id, DOOMED)
+    }
+
+    fn take(&mut self, tree: &mut Tree, id: NodeId, after: NodeId) -> bool {
         let wd = tree.node(id).wd;
         let Some(first) = self.get(wd) else {
             return false;
         };
         tree.node_mut(id).wd = 0;
         if !tree.has(first, Flags::ALIASED) {
-            self.put(wd, NONE);
+            self.put(wd, after);
             return true;
         }
         if let Some(others) = self.others.get_mut(&wd) {
@@ -225,13 +248,31 @@ impl Wds {
         }
     }
 
-    /// `IN_IGNORED` of a wd without a node. True if the kernel dropped the watch by itself.
-    pub fn forget(&mut self, wd: i32) -> bool {
-        let buried = self.slot(wd) == BURIED;
-        if buried {
+    /// A watch without a node is to be removed. True if it was not before.
+    pub fn doom(&mut self, wd: i32) -> bool {
+        let new = self.slot(wd) != DOOMED;
+        if new {
+            self.put(wd, DOOMED);
+        }
+        new
+    }
+
+    /// It is being removed, or to be kept. False if that was not to be done any more.
+    pub fn spare(&mut self, wd: i32) -> bool {
+        let doomed = self.slot(wd) == DOOMED;
+        if doomed {
             self.put(wd, NONE);
         }
-        buried
+        doomed
+    }
+
+    /// `IN_IGNORED` of a wd without a node. True if the kernel dropped the watch by itself.
+    pub fn forget(&mut self, wd: i32) -> bool {
+        let known = matches!(self.slot(wd), BURIED | DOOMED);
+        if known {
+            self.put(wd, NONE);
+        }
+        known
     }
 
     /// `IN_IGNORED` of any may have been lost.
@@ -264,7 +305,7 @@ impl Wds {
 
     /// Gives back memory that many more watches have left behind.
     pub fn shrink_if_empty(&mut self) {
-        if self.len() == 0 && self.leaves.len() > 64 {
+        if self.len() + self.doomed == 0 && self.leaves.len() > 64 {
             *self = Self::default();
         }
     }
@@ -359,6 +400,30 @@ mod tests {
             assert_eq!(wds.len(), 0);
             assert!(wds.leaves.len() <= 300);
         }
+    }
+
+    #[test]
+    fn a_doomed_wd_is_removed_once_or_comes_back() {
+        let mut tree = Tree::default();
+        let mut wds = Wds::default();
+        let ids = [0, 1].map(|number| tree.add_root(number, Flags::DIR));
+        wds.add(&mut tree, 3, ids[0]);
+        wds.add(&mut tree, 3, ids[1]);
+        assert!(!wds.release(&mut tree, ids[0]));
+        assert_eq!(wds.look(3), Ok(ids[1]));
+        assert!(wds.release(&mut tree, ids[1]));
+        assert_eq!((wds.len(), wds.get(3), wds.look(3)), (0, None, Err(true)));
+        assert!(!wds.doom(3));
+        assert!(wds.spare(3));
+        assert!(!wds.spare(3));
+        assert_eq!(wds.look(3), Err(false));
+        assert!(wds.doom(3));
+        wds.add(&mut tree, 3, ids[0]);
+        assert_eq!((wds.len(), wds.spare(3), wds.get(3)), (1, false, Some(ids[0])));
+        // The kernel can have dropped it before.
+        assert!(wds.release(&mut tree, ids[0]));
+        assert!(wds.forget(3));
+        assert!(!wds.spare(3));
     }
 
     #[test]

@@ -24,8 +24,9 @@ pub trait World {
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno>;
     /// The same by name in an open directory; "." is the directory itself.
     fn add(&mut self, dir: &Self::Dir, name: &[u8], mask: u32) -> Result<i32, Errno>;
-    /// inotify_rm_watch(2); a wd that the kernel has dropped is no error.
-    fn remove(&mut self, wd: i32);
+    /// inotify_rm_watch(2); a wd that the kernel has dropped is no error. True if it has queued an
+    /// event that says so.
+    fn remove(&mut self, wd: i32) -> bool;
     /// Reaches a directory by path.
     fn open(&mut self, path: &[u8], nofollow: bool) -> Result<Self::Dir, Errno>;
     /// Reaches a directory below another, following no link.
@@ -106,9 +107,13 @@ impl Kernel {
     }
 }
 
-/// EINVAL: the kernel has dropped it by itself, which is what was wanted.
 fn removed(inotify: &Inotify, wd: i32) -> bool {
-    matches!(inotify.remove(wd), Ok(()) | Err(Errno(libc::EINVAL)))
+    is_removed(inotify.remove(wd))
+}
+
+/// EINVAL: the kernel has dropped it by itself, which is what was wanted.
+fn is_removed(result: Result<(), Errno>) -> bool {
+    matches!(result, Ok(()) | Err(Errno(libc::EINVAL)))
 }
 
 impl Kernel {
@@ -182,11 +187,13 @@ impl World for Kernel {
         self.used(wd)
     }
 
-    fn remove(&mut self, wd: i32) {
+    fn remove(&mut self, wd: i32) -> bool {
+        let first = self.inotify.remove(wd);
         // The second time something may have changed; after that it is tried now and then.
-        if !removed(&self.inotify, wd) && !removed(&self.inotify, wd) {
+        if !is_removed(first) && !removed(&self.inotify, wd) {
             self.unremoved.push(wd);
         }
+        first == Ok(())
     }
 
     fn open(&mut self, path: &[u8], nofollow: bool) -> Result<Dir, Errno> {

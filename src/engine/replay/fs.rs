@@ -333,12 +333,13 @@ impl Disk {
     }
 
     /// inotify_rm_watch(2), and what the kernel does by itself.
-    pub fn unmark(&mut self, wd: i32) {
+    pub fn unmark(&mut self, wd: i32) -> bool {
         let ino = self.marks.iter().find(|(_, mark)| mark.wd == wd).map(|(&ino, _)| ino);
         if let Some(ino) = ino {
             self.marks.remove(&ino);
             self.push(wd, IN_IGNORED, 0, b"");
         }
+        ino.is_some()
     }
 
     fn tell(&mut self, ino: Ino, mask: u32, cookie: u32, name: &[u8]) {
