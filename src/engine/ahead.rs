@@ -248,6 +248,7 @@ impl<W: World> Engine<W> {
             tries: 0,
             tag: self.rescan.unwrap_or(self.tag),
             put_off: false,
+            gone: None,
         });
     }
 

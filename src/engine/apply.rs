@@ -135,6 +135,7 @@ impl<W: World> Engine<W> {
         let expected = pokes[usize::from(self.seen % 2 == 1)];
         self.seen += if raw.wd == expected { 1 } else { 2 };
         self.seen = self.seen.min(self.issued);
+        self.stale |= self.rechecks.iter().any(|asked| asked.gone.is_some());
     }
 
     /// Events of this node are told as they come.

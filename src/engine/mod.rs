@@ -223,6 +223,8 @@ struct Recheck {
     tag: u32,
     /// The directory may not be searched.
     put_off: bool,
+    /// Nothing is there; whether something was, the queue tells before this poke.
+    gone: Option<u64>,
 }
 
 impl<W: World> Engine<W> {

@@ -109,8 +109,11 @@ impl<W: World> Engine<W> {
             return;
         }
         for mut asked in std::mem::take(&mut self.rechecks) {
-            if asked.put_off {
+            if asked.put_off || asked.gone.is_some_and(|seq| seq > self.seen) {
                 self.rechecks.push(asked);
+                continue;
+            }
+            if asked.gone.is_some() {
                 continue;
             }
             let (dir, name) = (asked.dir, asked.name.clone());
@@ -127,6 +130,11 @@ impl<W: World> Engine<W> {
                 }
             });
             match looked {
+                Ok(None) if !self.input.is_empty() || self.world.queued() > 0 => {
+                    // It may have been there until just now, which the queue tells.
+                    asked.gone = self.resync.is_none().then(|| self.poke());
+                    self.rechecks.push(asked);
+                }
                 Ok(kind) => {
                     let (Some(kind), None) = (kind, self.standing(dir, name)) else {
                         continue;
