@@ -398,16 +398,24 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Gaps that are filled, and all told. True if there was one.
-    pub(super) fn close_gaps(&mut self) -> bool {
-        if self.gaps.filled.is_empty() {
-            return false;
-        }
-        let first = self.unfinished();
+    /// Gaps that are filled, and all told.
+    fn told_gaps(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let first = if self.gaps.filled.is_empty() { None } else { self.unfinished() };
         let asks = |node| self.rechecks.iter().any(|asked| asked.dir == node && !asked.put_off);
-        let done =
-            |&&(node, tag): &&(NodeId, u32)| first.is_none_or(|first| first > tag) && !asks(node);
-        let closed: Vec<_> = self.gaps.filled.iter().filter(done).map(|&(node, _)| node).collect();
+        let told = move |&&(node, tag): &&(NodeId, u32)| {
+            first.is_none_or(|first| first > tag) && !asks(node)
+        };
+        self.gaps.filled.iter().filter(told).map(|&(node, _)| node)
+    }
+
+    /// Is there one?
+    pub(super) fn has_told_gaps(&self) -> bool {
+        self.told_gaps().next().is_some()
+    }
+
+    /// Lets them go. True if there was one.
+    pub(super) fn close_gaps(&mut self) -> bool {
+        let closed: Vec<_> = self.told_gaps().collect();
         for &node in &closed {
             self.forget_gap(node);
         }

@@ -389,6 +389,7 @@ impl<W: World> Engine<W> {
             || self.has_questions()
             || !self.roots.is_empty()
             || self.gaps.due()
+            || self.has_told_gaps()
             || !self.to_look.is_empty()
             || (self.stale && (!self.blocked.is_empty() || self.to_recheck()))
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
