@@ -130,7 +130,14 @@ impl<W: World> Engine<W> {
         let Some(path) = self.hidden.places.get(&wd).map(|place| place.path.clone()) else {
             return false;
         };
-        let Ok(dir) = self.world.open(&path, false) else {
+        // The path has no symbolic links; what is one now leads elsewhere.
+        let (top, below) = match path.strip_prefix(b"/") {
+            Some(below) => (&b"/"[..], below),
+            None => (&b"."[..], &path[..]),
+        };
+        let below = if below.is_empty() { &b"."[..] } else { below };
+        let opened = self.world.open(top, false).and_then(|top| self.world.open_below(&top, below));
+        let Ok(dir) = opened else {
             return false;
         };
         match self.world.add(&dir, b".", PLACE | IN_MASK_ADD | IN_ONLYDIR) {

@@ -272,6 +272,13 @@ impl World for Replay {
         Ok(())
     }
 
+    fn own_link(&mut self, dir: &Handle, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+        Ok(match self.look(dir, name)? {
+            Look::Link(target) => Some(target),
+            _ => None,
+        })
+    }
+
     fn parent(&mut self, dir: &Handle) -> Result<Handle, Errno> {
         self.before(Call::Open, dir.ino);
         let above = self.disk.above(dir.ino)?;

@@ -169,6 +169,16 @@ impl<W: World> Engine<W> {
                         return Err(fails("readlink", &here)(Errno(libc::ELOOP)));
                     }
                     self.world.may_follow(&dir, &name).map_err(fails("open", &here))?;
+                    let target = if plan.way {
+                        // Not where somebody else's link leads: nothing there may be watched, and
+                        // its replacement is seen here.
+                        match self.world.own_link(&dir, &name) {
+                            Ok(Some(own)) => own,
+                            _ => return Ok(End::Nothing),
+                        }
+                    } else {
+                        target
+                    };
                     only_dir |= last && ends_as_dir(&target);
                     push_names(&target, &mut names);
                     here.truncate(back);

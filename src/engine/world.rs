@@ -59,6 +59,8 @@ pub trait World {
     fn look(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Look, Errno>;
     /// Is a symbolic link allowed to be followed? Not whether it leads to anything.
     fn may_follow(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<(), Errno>;
+    /// Where a symbolic link leads that belongs to root or this process's user.
+    fn own_link(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<Option<Vec<u8>>, Errno>;
     /// The directory above.
     fn parent(&mut self, dir: &Self::Dir) -> Result<Self::Dir, Errno>;
     /// Lets other threads of the machine go on.
@@ -264,6 +266,10 @@ impl World for Kernel {
 
     fn may_follow(&mut self, dir: &Dir, name: &[u8]) -> Result<(), Errno> {
         dir.may_follow(name)
+    }
+
+    fn own_link(&mut self, dir: &Dir, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+        dir.own_link(name)
     }
 
     fn parent(&mut self, dir: &Dir) -> Result<Dir, Errno> {

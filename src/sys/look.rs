@@ -40,6 +40,20 @@ impl Dir {
         Ok(target)
     }
 
+    /// Where a link leads that nobody else has put there: it belongs to root, or to this process's
+    /// user. Link and owner are of one look, so neither can be of another link.
+    pub fn own_link(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
+        let flags = REACH & !libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let link = Self::open_at(self.as_raw_fd(), &cstring(name)?, flags)?;
+        let stat = link.stat(b"")?;
+        // SAFETY: no arguments, and it cannot fail.
+        let own = stat.st_uid == 0 || stat.st_uid == unsafe { libc::geteuid() };
+        if stat.st_mode & libc::S_IFMT != libc::S_IFLNK || !own {
+            return Ok(None);
+        }
+        link.link(b"").map(Some)
+    }
+
     /// Does the kernel let this process follow a link here? Not in a directory like /tmp, if it is
     /// somebody else's (fs.protected_symlinks; fs/namei.c, may_follow_link).
     pub fn may_follow(&self, name: &[u8]) -> Result<(), Errno> {
