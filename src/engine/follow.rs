@@ -231,7 +231,24 @@ impl<W: World> Engine<W> {
                 self.root_went(batch, number, raw);
             }
         } else if seen >= follow.looked {
-            self.seek(number);
+            self.seek_past_break(number);
+        }
+    }
+
+    /// Something on the way has changed: for a moment the name may have led nowhere, and whoever was
+    /// told of a file just then has found nothing.
+    fn seek_past_break(&mut self, number: u32) {
+        let at = |engine: &Self| {
+            let root = engine.watch(number).map(|watch| watch.root);
+            root.map_or(0, |root| engine.tree.node(root).wd)
+        };
+        let was = at(self);
+        self.seek(number);
+        let same = was != 0 && at(self) == was;
+        let dir = self.watch(number).is_some_and(|watch| self.tree.has(watch.root, Flags::DIR));
+        if let Some(follow) = self.followed(number).filter(|follow| same && !dir && follow.told) {
+            follow.fresh = true;
+            self.news(number);
         }
     }
 
