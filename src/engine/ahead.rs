@@ -94,6 +94,8 @@ impl<W: World> Engine<W> {
     /// caught up with what was found.
     pub(super) fn wait_for_lookups(&mut self) {
         let mut dirs = std::mem::take(&mut self.looked_up);
+        dirs.sort_unstable();
+        dirs.dedup();
         for dir in dirs.drain(..) {
             if self.watch_of(dir).is_some() {
                 // If it cannot be reached, it moves itself, and what was found in it with it.

@@ -109,8 +109,7 @@ impl<W: World> Engine<W> {
         }
         self.tree.clear(node, Flags::PROVEN);
         self.tree.set(node, flags);
-        // Neighbours come together.
-        if parent != NONE && !self.looked_up.iter().rev().take(4).any(|&dir| dir == parent) {
+        if parent != NONE && self.looked_up.last() != Some(&parent) {
             self.looked_up.push(parent);
         }
         if let Some(watch) = self.watch_mut(number) {
