@@ -203,15 +203,12 @@ impl<W: World> Engine<W> {
                     None => self.still_there(to, &next, target.get()),
                 },
             };
-        if exchanged {
-            if proven {
-                return Some(next);
-            }
-            // Something is left, but whether it stood there before nothing shows (see below): it
-            // is told as something new, which comes out right either way.
-            self.ask(to, name, next.cookie, true);
-            return None;
+        if exchanged && proven {
+            return Some(next);
         }
+        // If something is left, but whether it stood there before nothing shows, it is told as
+        // something new, which comes out right either way. And the MOVE_SELF that seems to be of
+        // what came can be of a move elsewhere that has no other event.
         // The kernel merges a MOVED_TO with an identical newest event, and does not compare cookies
         // (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may have come in
         // between and stand there now.
