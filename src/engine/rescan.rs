@@ -7,6 +7,7 @@
 //! to the moment when the overflow is read, for a later loss puts a new overflow into the queue
 //! (fs/notify/notification.c, fsnotify_insert_event). A poke made after that is the end of it.
 
+use super::settle::Window;
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
@@ -120,15 +121,19 @@ impl<W: World> Engine<W> {
         {
             self.stop_listing(node);
         }
-        let unsealed = std::mem::take(&mut self.unsealed);
-        let windows = std::mem::take(&mut self.windows);
-        for window in windows.into_iter().chain(unsealed) {
-            if self.tree.has(window.node, Flags::DEAD) || compared(self, window.node) {
+        let mut unsealed = std::mem::take(&mut self.unsealed);
+        let mut windows = std::mem::take(&mut self.windows);
+        let mut keep = |window: &Window| {
+            let goes = self.tree.has(window.node, Flags::DEAD) || compared(self, window.node);
+            if goes {
                 self.tree.unlist(window.node, Flags::WINDOW);
-            } else {
-                self.windows.push_back(window);
             }
-        }
+            !goes
+        };
+        windows.retain(&mut keep);
+        // One that no poke is behind yet stays so: what it waits for is still to be read.
+        unsealed.retain(&mut keep);
+        (self.windows, self.unsealed) = (windows, unsealed);
         let tasks = std::mem::take(&mut self.tasks);
         let blocked = std::mem::take(&mut self.blocked);
         for task in tasks.into_iter().chain(blocked) {
