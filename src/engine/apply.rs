@@ -222,7 +222,7 @@ impl<W: World> Engine<W> {
             self.created(batch, number, node, raw, name);
         } else if raw.mask & IN_DELETE != 0 {
             self.deleted(batch, number, node, raw, name);
-        } else {
+        } else if raw.mask & IN_ATTRIB == 0 || !self.untold(number, node, name) {
             if self.live(number, node) {
                 self.vouch(batch, number, node, name, raw.mask);
                 self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);

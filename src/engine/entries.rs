@@ -46,6 +46,20 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// Is an entry still to be announced, if it is there? An ATTRIB shows neither that it is nor what:
+    /// its name is that of the moment, and it is told with no lock of the directory (fs/attr.c,
+    /// notify_change), so it can come after the DELETE, and before the events of a rename that has
+    /// brought something else. Whoever is told of the entry later looks at it then.
+    pub(super) fn untold(&mut self, number: u32, node: NodeId, name: &[u8]) -> bool {
+        let announced = self.watch(number).is_some_and(|watch| {
+            watch.mask & IN_CREATE != 0 || watch.flags.contains(WatchFlags::EMIT_EXISTING)
+        });
+        let unknown = self.tree.has(node, Flags::NOTING);
+        let child = self.tree.child(node, name).map(|child| self.tree.flags(child));
+        let waits = |flags: Flags| flags.intersects(Flags::PENDING | Flags::TOMB);
+        announced && child.map_or(unknown, waits)
+    }
+
     pub(super) fn note_silently(&mut self, number: u32, node: NodeId, name: &[u8], mask: u32) {
         if self.tree.has(node, Flags::NOTING) && self.known(node, name, mask).is_none() {
             self.appear(number, node, name, mask & IN_ISDIR != 0, false);

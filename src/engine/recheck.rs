@@ -27,6 +27,10 @@ impl<W: World> Engine<W> {
                 return;
             }
         }
+        if raw.mask & libc::IN_ATTRIB != 0 {
+            // It can be late.
+            return;
+        }
         if raw.mask & IN_MOVED_TO != 0 {
             // If it is half of an exchange, something was there; see `arrive`.
             return;
