@@ -215,9 +215,11 @@ impl Paths {
         }
         if self.dir != out.dir || self.dir_len != out.dir_len {
             (self.dir, self.dir_len) = (out.dir, out.dir_len);
-            self.buffer.clear();
-            self.buffer.extend_from_slice(&batch.arena[dir..dir + dir_len]);
-            self.buffer.resize(dir_len + NAME_MAX + 1 + PIECE, 0);
+            let need = dir_len + NAME_MAX + 1 + PIECE;
+            if self.buffer.len() < need {
+                self.buffer.resize(need * 2, 0);
+            }
+            self.buffer[..dir_len].copy_from_slice(&batch.arena[dir..dir + dir_len]);
         }
         if len < PIECE {
             let piece = &batch.arena[name..name + PIECE];

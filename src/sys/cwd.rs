@@ -1,8 +1,8 @@
 //! A current directory for one thread, which the rest of the process never sees.
 
-use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 
+use super::dir::with_name;
 use super::{Call, Dir, Errno, Inotify, call};
 
 /// Held by a thread that was started for a scan and has unshared its current directory
@@ -39,13 +39,6 @@ impl OwnCwd {
             call(Call::Fchdir, || unsafe { libc::fchdir(dir.as_raw_fd()) })?;
             self.at = dir.serial();
         }
-        let mut path = [0u8; 257];
-        if name.len() > 255 {
-            return Err(Errno(libc::ENAMETOOLONG));
-        }
-        path[..name.len()].copy_from_slice(name);
-        let path =
-            CStr::from_bytes_with_nul(&path[..=name.len()]).map_err(|_| Errno(libc::EINVAL))?;
-        inotify.add(path, mask)
+        with_name(name, |name| inotify.add(name, mask))
     }
 }

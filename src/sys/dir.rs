@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Call, Errno, call, call_size, refused};
@@ -93,6 +95,11 @@ impl AsRawFd for Dir {
         self.fd.as_raw_fd()
     }
 }
+
+/// tmpfs of Linux 6.6 to 6.13 lists what was there at the opening, or when it was last sent back to
+/// the beginning (fs/libfs.c, offset_dir_llseek); no other file system that is known does.
+static LISTS_WHAT_IS_THERE: LazyLock<bool> =
+    LazyLock::new(|| super::kernel_version().is_some_and(|version| version >= (6, 14)));
 
 /// To list it. Whoever watches for IN_OPEN sees this.
 const LIST: i32 = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NONBLOCK;
@@ -259,9 +266,12 @@ impl Dir {
         matches!(self.kind_of(name.as_bytes()), Ok(_) | Err(Errno(libc::ENOENT)))
     }
 
-    /// Back to the beginning, so that the listing has what is there now (fs/libfs.c,
-    /// offset_dir_llseek: without it, only what was there at the opening).
+    /// A directory that was opened before, on a file system that is known: the listing will have
+    /// what is there now.
     pub fn rewind(&self) -> Result<(), Errno> {
+        if *LISTS_WHAT_IS_THERE {
+            return Ok(());
+        }
         // SAFETY: no pointers.
         let at = call_size(Call::Getdents, || unsafe {
             libc::lseek(self.as_raw_fd(), 0, libc::SEEK_SET) as isize
@@ -285,7 +295,7 @@ impl Dir {
     pub fn counts_links(&self, name: &[u8]) -> bool {
         const KNOWN: [i64; 3] = [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::TMPFS_MAGIC];
         let Ok(entry) = self.reach_child(name) else { return false };
-        let mut stat = std::mem::MaybeUninit::<libc::statfs>::uninit();
+        let mut stat = MaybeUninit::<libc::statfs>::uninit();
         // SAFETY: `stat` is filled when the call succeeds.
         let known =
             call(Call::Statfs, || unsafe { libc::fstatfs(entry.as_raw_fd(), stat.as_mut_ptr()) })
@@ -317,16 +327,13 @@ impl Dir {
     }
 
     pub(super) fn stat(&self, name: &[u8]) -> Result<libc::stat, Errno> {
-        let mut path = [0u8; 257];
-        if name.len() > 255 {
-            return Err(Errno(libc::ENAMETOOLONG));
-        }
-        path[..name.len()].copy_from_slice(name);
-        let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+        let mut stat = MaybeUninit::<libc::stat>::uninit();
         let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
-        // SAFETY: `path` is NUL-terminated, and `stat` has room for what the kernel writes.
-        call(Call::Stat, || unsafe {
-            libc::fstatat(self.as_raw_fd(), path.as_ptr().cast(), stat.as_mut_ptr(), flags)
+        with_name(name, |name| {
+            // SAFETY: `name` is NUL-terminated, and `stat` has room for what the kernel writes.
+            call(Call::Stat, || unsafe {
+                libc::fstatat(self.as_raw_fd(), name.as_ptr(), stat.as_mut_ptr(), flags)
+            })
         })?;
         // SAFETY: filled, for the call has succeeded.
         Ok(unsafe { stat.assume_init() })
@@ -410,14 +417,30 @@ fn chunk(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// A name with its NUL, without an allocation.
-fn with_name<T>(name: &[u8], run: impl FnOnce(&CStr) -> Result<T, Errno>) -> Result<T, Errno> {
-    let mut bytes = [0; 256];
-    let Some(place) = bytes.get_mut(..name.len()).filter(|_| name.len() < 256) else {
+/// A name with its NUL, without an allocation, and without writing more than the name.
+pub(super) fn with_name<T>(
+    name: &[u8],
+    run: impl FnOnce(&CStr) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    if name == b"." {
+        return run(c".");
+    }
+    let mut bytes = [MaybeUninit::<u8>::uninit(); 256];
+    if name.len() >= bytes.len() {
         return Err(Errno(libc::ENAMETOOLONG));
+    }
+    if until_nul(name) != name.len() {
+        return Err(Errno(libc::EINVAL));
+    }
+    let start = bytes.as_mut_ptr().cast::<u8>();
+    // SAFETY: the name and its NUL have room, all of the slice is written then, and the NUL at its
+    // end is the only one.
+    let name = unsafe {
+        start.copy_from_nonoverlapping(name.as_ptr(), name.len());
+        start.add(name.len()).write(0);
+        CStr::from_bytes_with_nul_unchecked(std::slice::from_raw_parts(start, name.len() + 1))
     };
-    place.copy_from_slice(name);
-    run(CStr::from_bytes_with_nul(&bytes[..=name.len()]).map_err(|_| Errno(libc::EINVAL))?)
+    run(name)
 }
 
 pub(super) fn cstring(path: &[u8]) -> Result<CString, Errno> {
@@ -441,4 +464,47 @@ pub fn absolute(path: &[u8]) -> Result<Vec<u8>, Errno> {
     }
     full.extend_from_slice(path);
     Ok(full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the scan does it: opened, perhaps changed, then listed.
+    #[test]
+    fn a_listing_has_what_came_after_the_opening() {
+        for base in ["/dev/shm", "/tmp"] {
+            let path = format!("{base}/rinotify-opened-{}", std::process::id());
+            if std::fs::create_dir(&path).is_err() {
+                continue;
+            }
+            let dir = Dir::open(path.as_bytes(), true).unwrap();
+            let opened = dir.open_to_list(b".").unwrap();
+            let known = dir.counts_links(b".");
+            std::fs::write(format!("{path}/later"), "").unwrap();
+            let mut buffer = ListBuffer::default();
+            let mut found = false;
+            if known {
+                opened.rewind().unwrap();
+                while opened.list(&mut buffer).unwrap() {
+                    while let Some(entry) = buffer.next_entry() {
+                        found |= entry.name == b"later";
+                    }
+                }
+            }
+            std::fs::remove_dir_all(&path).unwrap();
+            assert_eq!(found, known, "{base}");
+        }
+    }
+
+    #[test]
+    fn names_get_their_nul() {
+        let long = [b'x'; 255];
+        for name in [&b""[..], b".", b"name", &long] {
+            let given = with_name(name, |name| Ok(name.to_bytes_with_nul().to_vec()));
+            assert_eq!(given, Ok([name, b"\0"].concat()));
+        }
+        assert_eq!(with_name(&[b'x'; 256], |_| Ok(())), Err(Errno(libc::ENAMETOOLONG)));
+        assert_eq!(with_name(b"a\0b", |_| Ok(())), Err(Errno(libc::EINVAL)));
+    }
 }

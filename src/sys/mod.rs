@@ -44,6 +44,25 @@ pub fn thread_id() -> i32 {
     unsafe { libc::gettid() }
 }
 
+/// Linux's version, the first two numbers of it.
+fn kernel_version() -> Option<(u32, u32)> {
+    let mut name = std::mem::MaybeUninit::<libc::utsname>::uninit();
+    // SAFETY: `name` is filled when the call succeeds, and its fields are NUL-terminated then.
+    let release = unsafe {
+        if libc::uname(name.as_mut_ptr()) == -1 {
+            return None;
+        }
+        std::ffi::CStr::from_ptr(name.assume_init_ref().release.as_ptr()).to_bytes().to_vec()
+    };
+    parse_version(&release)
+}
+
+fn parse_version(release: &[u8]) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|byte| !byte.is_ascii_digit());
+    let mut next = || std::str::from_utf8(numbers.next()?).ok()?.parse().ok();
+    Some((next()?, next()?))
+}
+
 /// The limit that an error of inotify or of opening files is about, with its name, if it can be
 /// read. A user namespace can have lower ones of its own.
 pub fn limit_in_force(errno: Errno, step: &str) -> Option<(&'static str, u64)> {
@@ -100,4 +119,19 @@ pub fn without_signals<T>(body: impl FnOnce() -> T) -> T {
     // SAFETY: `old` was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(parse_version(b"6.18.5-arch1-1"), Some((6, 18)));
+        assert_eq!(parse_version(b"5.10.0"), Some((5, 10)));
+        assert_eq!(parse_version(b"7.0-rc1"), Some((7, 0)));
+        assert_eq!(parse_version(b"6"), None);
+        assert_eq!(parse_version(b"unknown"), None);
+        assert!(kernel_version().is_some());
+    }
 }
