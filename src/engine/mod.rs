@@ -369,7 +369,11 @@ impl<W: World> Engine<W> {
     }
 
     /// The first notice whose watch's call has returned, unless its directory is to be told first.
+    #[inline]
     fn next_notice(&self) -> Option<usize> {
+        if self.notices.is_empty() {
+            return None;
+        }
         self.notices
             .iter()
             .position(|notice| !self.watch(notice.watch).is_some_and(|watch| watch.building))

@@ -96,6 +96,13 @@ impl<W: World> Engine<W> {
     /// A task, a listing of this tag begins or ends.
     pub(super) fn count_task(&mut self, tag: u32, begins: bool) {
         // Few tags are open at a time, and the newest is the one most often asked for.
+        if let Some((open, count)) = self.open_tasks.last_mut()
+            && *open == tag
+            && (begins || *count > 1)
+        {
+            *count = if begins { *count + 1 } else { *count - 1 };
+            return;
+        }
         let at = self.open_tasks.iter().rposition(|&(open, _)| open <= tag);
         match at.and_then(|at| self.open_tasks.get_mut(at)).filter(|open| open.0 == tag) {
             Some((_, count)) if begins => *count += 1,
@@ -182,7 +189,6 @@ impl<W: World> Engine<W> {
         } else {
             let parent = self.tree.node(node).parent;
             let at = self.open_dir(parent).map_err(reach)?;
-            let name = Name::new(self.tree.name(node));
             let unwatched = self.tree.node(node).wd == 0;
             let stays = unwatched && self.stays(number);
             if unwatched
@@ -194,7 +200,10 @@ impl<W: World> Engine<W> {
                 return Ok(());
             }
             if stays {
-                match self.open_on_mount(number, at, name.get()).map_err(open)? {
+                match self
+                    .open_on_mount(number, at, Name::new(self.tree.name(node)).get())
+                    .map_err(open)?
+                {
                     Some(dir) => (dir, false),
                     None => {
                         self.leave_out(node);
@@ -202,7 +211,7 @@ impl<W: World> Engine<W> {
                     }
                 }
             } else {
-                self.open_entry(number, at, name.get()).map_err(open)?
+                self.open_entry(number, at, node).map_err(open)?
             }
         };
         let wd = self.world.add(&dir, b".", wanted).map_err(add)?;
@@ -239,11 +248,16 @@ impl<W: World> Engine<W> {
 
     /// Opens an entry that is to be watched and listed. True: it can be listed as it is, else it
     /// may be good for no more than to reach it.
-    fn open_entry(&mut self, number: u32, at: usize, name: &[u8]) -> Result<(W::Dir, bool), Errno> {
+    fn open_entry(
+        &mut self,
+        number: u32,
+        at: usize,
+        node: NodeId,
+    ) -> Result<(W::Dir, bool), Errno> {
         // Opening it to list it is an event of its parent, and should it then not be watched,
         // nothing would show whose it was.
         let told = self.watch(number).is_none_or(|watch| watch.mask & LOOKED != 0);
-        let (_, parent) = &self.open[at];
+        let (name, (_, parent)) = (self.tree.name(node), &self.open[at]);
         if !told && let Ok(opened) = self.world.open_ahead(parent, name) {
             return Ok(opened);
         }

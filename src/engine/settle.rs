@@ -180,10 +180,7 @@ impl<W: World> Engine<W> {
             };
             if next == NONE {
                 self.settling = None;
-                self.end_quiet(node);
-                if !self.keeps_noting(node) {
-                    self.tree.clear(node, Flags::NOTING);
-                }
+                self.settled(node);
                 break;
             }
             let following = self.tree.next(next);
@@ -222,9 +219,21 @@ impl<W: World> Engine<W> {
         self.tell_folded(batch, node);
         if was.contains(Flags::NOTING) || self.tree.first_dir(node) != NONE {
             let next = self.tree.first_dir(node);
-            self.settling = Some(Settling { node, next, tag: window.tag });
+            if next == NONE {
+                self.settled(node);
+            } else {
+                self.settling = Some(Settling { node, next, tag: window.tag });
+            }
         } else {
             self.end_quiet(node);
+        }
+    }
+
+    /// All that a window had to tell has been told.
+    fn settled(&mut self, node: NodeId) {
+        self.end_quiet(node);
+        if !self.keeps_noting(node) {
+            self.tree.clear(node, Flags::NOTING);
         }
     }
 
