@@ -199,3 +199,7 @@ def draw(results, where):
     lines(file("rename"), "Rename of a directory with that many below",
           "us until the next event under the new path",
           {"rinotify": in_group(results, "rename", "rinotify", "p50_us")})
+    spread = {label: over_sizes(results, "drain", label, "cpu_ns")
+              for label in ("rinotify", "hand", "read(2) alone")}
+    lines(file("spread"), "Delivering queued events, spread over that many directories",
+          "ns of CPU an event", spread)
