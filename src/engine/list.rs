@@ -173,8 +173,10 @@ impl<W: World> Engine<W> {
         let tag = self.cancel_window(node).map_or(listing.tag, |older| older.min(listing.tag));
         self.push_window(node, tag);
         if listing.descends {
-            // For the subdirectories. Not the one that was listed: closing that one is an event.
-            if let Ok(dir) = self.world.open_below(&listing.dir, b".") {
+            // For the subdirectories. Closing the one that was listed is an event.
+            if !self.looking {
+                self.keep(node, listing.dir);
+            } else if let Ok(dir) = self.world.open_below(&listing.dir, b".") {
                 self.keep(node, dir);
             }
         }
