@@ -92,7 +92,10 @@ impl<W: World> Engine<W> {
         let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
         let tracks = self.tracks(number);
         let noting = self.tree.has(node, Flags::NOTING);
-        let folds = (noting || tracks) && !listing.compares && !self.gaps.is_quiet(node);
+        let folds = (noting || tracks)
+            && !listing.compares
+            && !self.gaps.is_quiet(node)
+            && !self.rechecks.iter().any(|asked| asked.dir == node);
         let mut folding = std::mem::take(&mut self.folding);
         while *left > 0 && listing.more && self.looks >= READING {
             match buffer.next_entry() {
@@ -237,6 +240,10 @@ impl<W: World> Engine<W> {
         }
         if self.gaps.is_quiet(parent) {
             self.found_left_out(number, parent, listing, name, left);
+            return;
+        }
+        if self.rechecks.iter().any(|asked| asked.dir == parent && asked.name == name) {
+            // It is about to be looked at, and told if it is there.
             return;
         }
         let mut flags = if is_dir { Flags::DIR } else { Flags::empty() };
