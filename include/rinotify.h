@@ -1143,8 +1143,9 @@ int inotify_watcher_for_each_uncovered(const inotify_watcher *watcher,
                                        void *user_data);
 
 /**
- * Tries again everything that is not covered, of all watches: by the following do_reads, for which
- * the descriptor becomes readable. inotify_watcher_sync() waits for it.
+ * Tries again everything that is not covered, of all watches, names that could not be followed
+ * included: by the following do_reads, for which the descriptor becomes readable.
+ * inotify_watcher_sync() waits for it.
  *
  * It is needed for what the kernel does not tell: room under max_user_watches or for open files that
  * others made; a change of a directory on the path to the root that this process may not read, so

@@ -340,8 +340,9 @@ pub unsafe extern "C" fn inotify_watcher_for_each_uncovered(
     door::int(watcher, |w| report::for_each_uncovered(w, watch, visitor, user_data))
 }
 
-/// Tries again everything that is not covered, of all watches: by the following do_reads, for which
-/// the descriptor becomes readable. inotify_watcher_sync() waits for it.
+/// Tries again everything that is not covered, of all watches, names that could not be followed
+/// included: by the following do_reads, for which the descriptor becomes readable.
+/// inotify_watcher_sync() waits for it.
 ///
 /// It is needed for what the kernel does not tell: room under max_user_watches or for open files that
 /// others made; a change of a directory on the path to the root that this process may not read, so

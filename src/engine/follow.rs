@@ -41,6 +41,8 @@ pub struct Follow {
     pub(super) links: u64,
     /// It was made under this name after the watch was.
     pub(super) made: bool,
+    /// Something on the way has changed since it was last known where the name leads.
+    pub(super) broken: bool,
     /// It is about to become a watch that follows its name.
     pub(super) joining: bool,
     /// Could not be reached to be listed.
@@ -238,17 +240,18 @@ impl<W: World> Engine<W> {
     /// Something on the way has changed: for a moment the name may have led nowhere, and whoever was
     /// told of a file just then has found nothing.
     fn seek_past_break(&mut self, number: u32) {
-        let at = |engine: &Self| {
-            let root = engine.watch(number).map(|watch| watch.root);
-            root.map_or(0, |root| engine.tree.node(root).wd)
-        };
-        let was = at(self);
+        if let Some(follow) = self.followed(number) {
+            follow.broken = true;
+        }
         self.seek(number);
-        let same = was != 0 && at(self) == was;
-        let dir = self.watch(number).is_some_and(|watch| self.tree.has(watch.root, Flags::DIR));
-        if let Some(follow) = self.followed(number).filter(|follow| same && !dir && follow.told) {
+    }
+
+    /// The name leads to what it led to before.
+    pub(super) fn found_same(&mut self, number: u32, root: NodeId) {
+        let dir = self.tree.has(root, Flags::DIR);
+        let Some(follow) = self.followed(number) else { return };
+        if std::mem::take(&mut follow.broken) && !dir && follow.told {
             follow.fresh = true;
-            self.news(number);
         }
     }
 

@@ -61,6 +61,7 @@ impl<W: World> Engine<W> {
     pub fn retry(&mut self) {
         let all = self.gaps.at.keys().copied().collect();
         self.try_all_again(all);
+        self.seek_troubled();
         if self.has_work() {
             self.wake();
         }

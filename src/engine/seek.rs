@@ -54,6 +54,7 @@ impl<W: World> Engine<W> {
         match walk.end {
             End::Found { wd, .. } if wd == was => {
                 self.note_trouble(number, None);
+                self.found_same(number, root);
                 self.list_again(number, root);
             }
             End::Found { wd, dir, links } => {
@@ -91,6 +92,7 @@ impl<W: World> Engine<W> {
         watch.identity = None;
         if let Some(follow) = &mut watch.follow {
             (follow.fresh, follow.unlisted, follow.made, follow.links) = (false, false, false, 0);
+            follow.broken = false;
         }
         while self.tree.first(root) != NONE {
             let child = self.tree.first(root);
@@ -192,6 +194,11 @@ impl<W: World> Engine<W> {
     /// There is room again for watches.
     pub(super) fn seek_with_room(&mut self) {
         self.seek_those(|follow| follow.short);
+    }
+
+    /// Every name that could not be followed, or not in full, is looked at again.
+    pub(super) fn seek_troubled(&mut self) {
+        self.seek_those(|follow| follow.trouble.is_some() || follow.blind.is_some());
     }
 
     fn seek_those(&mut self, wanted: impl Fn(&Follow) -> bool) {

@@ -59,6 +59,35 @@ static void looked_at_later(uint32_t more, bool outside)
     inotify_watcher_destroy(watcher);
 }
 
+/* A name that could not be followed is looked at again, too. */
+static void followed_later(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder file = {0}, tree = {0};
+
+    make_dirs("a/b");
+    make_dirs("n/b/d");
+    write_file("a/b/x", "1");
+    watch(watcher, "a/b/x", IN_CLOSE_WRITE, RINOTIFY_WATCH_FOLLOW_NAME, &file);
+    watch(watcher, "a/b", IN_CREATE, TREE | RINOTIFY_WATCH_FOLLOW_NAME, &tree);
+    EXPECT_NOTHING(watcher, &file);
+    allow(0);
+    exchange("a", "n");
+    CHECK_OK(inotify_watcher_sync(watcher));
+    allow_all();
+    EXPECT(watcher, &file, "/ [error EMFILE]");
+    EXPECT(watcher, &tree, "/ [error EMFILE]");
+    CHECK_OK(inotify_watcher_retry(watcher));
+    EXPECT(watcher, &file, "delete a/b/x [root] [synthetic]");
+    EXPECT(watcher, &tree, "moved_to|is_dir a/b [root] [synthetic]",
+           "create|is_dir a/b/d [synthetic]");
+    write_file("a/b/x", "2");
+    EXPECT(watcher, &file, "create a/b/x [root]", "close_write a/b/x");
+    EXPECT(watcher, &tree, "create a/b/x");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 static void directories(void)
 {
     inotify_watcher *watcher;
@@ -146,5 +175,7 @@ int main(void)
         check_case(format("looked-at-later-tracked-%u", outside));
         looked_at_later(RINOTIFY_WATCH_TRACK_ENTRIES, outside != 0);
     }
+    check_case("followed-later");
+    followed_later();
     return 0;
 }
