@@ -239,7 +239,7 @@ impl Input {
         let path = unsafe { Self::any_path(path) }?;
         if path.len() >= libc::PATH_MAX as usize {
             let path = path[..64].to_vec();
-            return Err(Failure { errno: Errno(libc::ENAMETOOLONG), step: "path", path });
+            return Err(Failure::new(Errno(libc::ENAMETOOLONG), "path", path));
         }
         Ok(path)
     }

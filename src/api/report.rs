@@ -13,7 +13,7 @@ pub type Outcome<T> = Result<T, Failure>;
 
 /// A failure without a path.
 pub fn failure(errno: c_int, step: &'static str) -> Failure {
-    Failure { errno: Errno(errno), step, path: Vec::new() }
+    Failure::new(Errno(errno), step, Vec::new())
 }
 
 struct Last {
@@ -45,21 +45,21 @@ pub fn reason_text(errno: Errno) -> String {
 
 /// Remembers a failure for the thread, and returns its errno value.
 pub fn remember(failure: &Failure) -> c_int {
-    let Failure { errno, step, path } = failure;
-    let limit = sys::limit_in_force(*errno, step);
+    let (errno, step, path) = (failure.errno, failure.step, &failure.path);
+    let limit = sys::limit_in_force(errno, step);
     let mut message = format!("{step}: ").into_bytes();
     if !path.is_empty() {
         message.extend_from_slice(path);
         message.extend_from_slice(b": ");
     }
-    message.extend_from_slice(reason_text(*errno).as_bytes());
+    message.extend_from_slice(reason_text(errno).as_bytes());
     if let Some((name, limit)) = limit {
         message.extend_from_slice(format!(" ({name}, the limit in force, is {limit})").as_bytes());
     }
     let last = Last {
         errno: errno.0,
         limit: limit.map_or(0, |(_, limit)| limit),
-        step: c_string(*step),
+        step: c_string(step),
         path: c_string(path.clone()),
         message: c_string(message),
     };

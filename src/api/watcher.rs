@@ -174,7 +174,7 @@ impl Watcher {
     /// Makes a watch, or changes one.
     pub fn watch(&self, path: &[u8], request: Request) -> Outcome<i64> {
         let Request { mask, flags, user, progress, excludes } = request;
-        let at = |errno: Errno, step| Failure { errno, step, path: path.to_vec() };
+        let at = |errno: Errno, step| Failure::new(errno, step, path.to_vec());
         // Without it the tree can be scanned now, but what comes later cannot be reached.
         let absolute = sys::absolute(path).ok();
         let _made = self.making.begin(path, absolute.as_deref(), &user);
@@ -380,7 +380,7 @@ impl Watcher {
         let excluded = self.engine(|engine| engine.exclude(path))?;
         if excluded.is_empty() {
             let path = path.to_vec();
-            return Err(Failure { errno: Errno(libc::ENOENT), step: "ignore", path });
+            return Err(Failure::new(Errno(libc::ENOENT), "ignore", path));
         }
         let end = path.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
         self.mute(excluded, &path[..end]);

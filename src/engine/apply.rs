@@ -321,7 +321,7 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch_mut(number).filter(|watch| watch.building) else {
             return false;
         };
-        let gone = Failure { errno: Errno(libc::ENOENT), step: "watch", path: watch.path.clone() };
+        let gone = Failure::new(Errno(libc::ENOENT), "watch", watch.path.clone());
         watch.failure.get_or_insert(gone);
         true
     }

@@ -54,11 +54,8 @@ impl<W: World> Engine<W> {
             }
         };
         let slot = number;
-        let number = u32::try_from(number).map_err(|_| Failure {
-            errno: Errno(libc::ENOSPC),
-            step: "watch",
-            path: Vec::new(),
-        })?;
+        let number = u32::try_from(number)
+            .map_err(|_| Failure::new(Errno(libc::ENOSPC), "watch", Vec::new()))?;
         let mut watch = Watch {
             id,
             root: NONE,
@@ -139,7 +136,7 @@ impl<W: World> Engine<W> {
         let path = watch.path.clone();
         let fail = |step| {
             let path = path.clone();
-            move |errno| Failure { errno, step, path }
+            move |errno| Failure::new(errno, step, path)
         };
         let modifiers = watch.mask & (IN_DONT_FOLLOW | IN_ONLYDIR);
         if watch.lists() {
@@ -185,14 +182,10 @@ impl<W: World> Engine<W> {
     /// The watch is made, or has failed and is gone.
     pub fn finish_watch(&mut self, start: WatchStart, give_up: bool) -> Result<(), Failure> {
         let Some(watch) = self.watch_mut(start.number) else {
-            return Err(Failure { errno: Errno(libc::EBADF), step: "watch", path: Vec::new() });
+            return Err(Failure::new(Errno(libc::EBADF), "watch", Vec::new()));
         };
         let failure = watch.failure.take().or_else(|| {
-            give_up.then(|| Failure {
-                errno: Errno(libc::ECANCELED),
-                step: "progress",
-                path: watch.path.clone(),
-            })
+            give_up.then(|| Failure::new(Errno(libc::ECANCELED), "progress", watch.path.clone()))
         });
         if let Some(failure) = failure {
             self.end_watch(start.number);
@@ -209,15 +202,13 @@ impl<W: World> Engine<W> {
         if self.has_work() {
             self.wake();
         }
-        if let Err(mut failure) = self.poke_again() {
-            if let Some(watch) = self.watch_mut(start.number) {
-                failure.path = watch.path.clone();
-            }
+        if let Err(failure) = self.poke_again() {
+            let path = self.watch(start.number).map_or_else(Vec::new, |watch| watch.path.clone());
             // What waits for the queue to catch up would wait for ever.
             self.end_watch(start.number);
             while self.doom(4096) {}
             self.purge();
-            return Err(failure);
+            return Err(Failure::new(failure.errno, failure.step, path));
         }
         Ok(())
     }
@@ -274,7 +265,7 @@ impl<W: World> Engine<W> {
                 if let Some(watch) = self.watch_mut(number) {
                     (watch.mask, watch.flags) = (old, before.2);
                 }
-                return Err(Failure { errno, step: "inotify_add_watch", path: spelled });
+                return Err(Failure::new(errno, "inotify_add_watch", spelled));
             }
         }
         if !after.2.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD) {

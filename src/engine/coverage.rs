@@ -195,7 +195,7 @@ impl<W: World> Engine<W> {
             return;
         };
         if limit && watch.building {
-            let failure = super::Failure { errno, step, path };
+            let failure = super::Failure::new(errno, step, path);
             watch.failure.get_or_insert(failure);
             return;
         }

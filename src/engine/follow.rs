@@ -129,7 +129,7 @@ impl<W: World> Engine<W> {
             return Ok(());
         }
         let path = self.watch(number).map_or_else(Vec::new, |watch| watch.path.clone());
-        Err(Failure { errno: Errno(libc::ENOENT), step: "watch", path })
+        Err(Failure::new(Errno(libc::ENOENT), "watch", path))
     }
 
     /// There is a root to be watched.

@@ -299,7 +299,7 @@ impl<W: World> Engine<W> {
         if self.halts == 0 {
             worked |= self.finish(batch);
             if self.input.is_empty() && !self.full(batch) {
-                let failed = |errno| Failure { errno, step: READ, path: Vec::new() };
+                let failed = |errno| Failure::new(errno, READ, Vec::new());
                 worked |= self.fill().map_err(failed)? > 0;
             }
             worked |= self.process(batch);
@@ -437,7 +437,7 @@ impl<W: World> Engine<W> {
         if self.unmarked.is_some() {
             self.mark_loss();
         }
-        let failed = |step| move |errno| Err(Failure { errno, step, path: Vec::new() });
+        let failed = |step| move |errno| Err(Failure::new(errno, step, Vec::new()));
         self.unpoked.map_or(Ok(()), failed("fchmod"))?;
         self.unmarked.map_or(Ok(()), failed("ftruncate"))
     }

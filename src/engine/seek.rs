@@ -48,7 +48,7 @@ impl<W: World> Engine<W> {
         }
         let follow = self.followed(number)?;
         let old = std::mem::replace(&mut follow.steps, walk.steps);
-        self.note_blind(number, walk.blind);
+        self.note_blind(number, walk.blind.as_ref());
         let was = self.tree.node(root).wd;
         let mut failure = None;
         match walk.end {
@@ -222,9 +222,9 @@ impl<W: World> Engine<W> {
         }
     }
 
-    fn note_blind(&mut self, number: u32, blind: Option<Failure>) {
+    fn note_blind(&mut self, number: u32, blind: Option<&Failure>) {
         let Some(follow) = self.followed(number) else { return };
-        let now = blind.map(|failure| (failure.errno, failure.path));
+        let now = blind.map(|failure| (failure.errno, failure.path.clone()));
         if follow.blind == now {
             return;
         }

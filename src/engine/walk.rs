@@ -399,5 +399,5 @@ impl Plan {
 }
 
 fn fails<'a>(step: &'static str, here: &'a [u8]) -> impl Fn(Errno) -> Failure + 'a {
-    move |errno| Failure { errno, step, path: here.to_vec() }
+    move |errno| Failure::new(errno, step, here.to_vec())
 }

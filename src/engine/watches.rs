@@ -28,9 +28,31 @@ bitflags! {
     }
 }
 
-/// Why something could not be done: which step, and where.
+/// Why something could not be done: which step, and where. Boxed, because it is part of many results
+/// and seldom there.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct Failure(Box<Why>);
+
+impl Failure {
+    /// A failure of this step.
+    #[cold]
+    #[inline(never)]
+    pub fn new(errno: Errno, step: &'static str, path: Vec<u8>) -> Self {
+        Self(Box::new(Why { errno, step, path }))
+    }
+}
+
+impl std::ops::Deref for Failure {
+    type Target = Why;
+
+    fn deref(&self) -> &Why {
+        &self.0
+    }
+}
+
+/// What a failure consists of.
+#[derive(Clone, Debug)]
+pub struct Why {
     /// The errno value.
     pub errno: Errno,
     /// The system call or argument.

@@ -82,7 +82,7 @@ pub struct Kernel {
 impl Kernel {
     /// A new inotify instance with its poke files.
     pub fn new() -> Result<Self, Failure> {
-        let failed = |errno, step, path: &[u8]| Failure { errno, step, path: path.to_vec() };
+        let failed = |errno, step, path: &[u8]| Failure::new(errno, step, path.to_vec());
         let inotify = Inotify::new().map_err(|errno| failed(errno, "inotify_init1", b""))?;
         let poker =
             Poker::new(&inotify).map_err(|(errno, step, path)| failed(errno, step, path))?;
