@@ -275,10 +275,10 @@ impl<W: World> Engine<W> {
             }
         }
         let deeper = after.2.difference(before.2).contains(WatchFlags::RECURSIVE);
+        self.count_wishes();
         if before.1 != after.1 {
             self.remask_below(number, root, after.1);
         }
-        self.count_wishes();
         if tracked && !tracks {
             self.forget_files(root);
         }

@@ -131,9 +131,14 @@ impl<W: World> Engine<W> {
     /// Is there a watch that wants entries to be remembered, or to be told of every look?
     pub(super) fn count_wishes(&mut self) {
         let watches = || self.watches.iter().flatten().filter(|watch| !watch.ended);
-        self.looking = watches().any(|watch| watch.mask & LOOKED != 0);
-        self.tracking = watches().any(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES));
-        if !self.tracking {
+        let looking = watches().any(|watch| watch.mask & LOOKED != 0);
+        if looking && !self.looking {
+            // Closing them is not told yet.
+            self.open.clear();
+        }
+        let tracking = watches().any(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES));
+        (self.looking, self.tracking) = (looking, tracking);
+        if !tracking {
             self.prints.clear();
             self.tree.clear_prints();
         }
