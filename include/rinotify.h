@@ -128,7 +128,9 @@
 /**
  * Coverage: some directories could not be watched or listed; each was told as an event with
  * RINOTIFY_EVENT_ERROR (those that a limit left out: the first of them), and
- * inotify_watcher_for_each_uncovered() shows them all. Since 0.1.
+ * inotify_watcher_for_each_uncovered() shows them all. Or something keeps a name from being followed,
+ * or some of its changes from being seen (RINOTIFY_WATCH_FOLLOW_NAME), which is told and shown
+ * likewise. Since 0.1.
  */
 #define RINOTIFY_COVERAGE_PARTIAL 2
 
@@ -591,8 +593,9 @@ typedef struct inotify_watcher_status {
     /** Reserved, 0. */
     uint32_t reserved;
     /**
-     * How many directories are not covered, as inotify_watcher_for_each_uncovered() shows them. What
-     * is below one of them is not known, so not counted. Not 0 if the coverage is
+     * How many directories are not covered, or in the way of a name that is followed, as
+     * inotify_watcher_for_each_uncovered() shows them. What is below one of them is not known, so not
+     * counted. Not 0 if the coverage is
      * RINOTIFY_COVERAGE_PARTIAL, and possible with RINOTIFY_COVERAGE_OUT_OF_STEP.
      */
     uint64_t uncovered;
@@ -617,7 +620,10 @@ typedef struct inotify_watcher_uncovered {
     uint32_t reserved;
     /** The step that failed: a system call's name. */
     const char *step;
-    /** Its path, in the spelling of the watch. NUL-terminated bytes of any length. */
+    /**
+     * Its path, in the spelling of the watch; of what is in the way of a name that is followed the one
+     * that the error event had. NUL-terminated bytes of any length.
+     */
     const char *path;
     /** Length of `path` in bytes. */
     size_t path_len;

@@ -84,7 +84,9 @@ pub const RINOTIFY_EVENT_COVERAGE: u32 = 0x10;
 pub const RINOTIFY_COVERAGE_COMPLETE: u32 = 1;
 /// Coverage: some directories could not be watched or listed; each was told as an event with
 /// RINOTIFY_EVENT_ERROR (those that a limit left out: the first of them), and
-/// inotify_watcher_for_each_uncovered() shows them all. Since 0.1.
+/// inotify_watcher_for_each_uncovered() shows them all. Or something keeps a name from being followed,
+/// or some of its changes from being seen (RINOTIFY_WATCH_FOLLOW_NAME), which is told and shown
+/// likewise. Since 0.1.
 pub const RINOTIFY_COVERAGE_PARTIAL: u32 = 2;
 /// Coverage: events were lost by an overflow, and the tree is being scanned again. Since 0.1.
 pub const RINOTIFY_COVERAGE_OUT_OF_STEP: u32 = 3;
@@ -368,8 +370,9 @@ pub struct inotify_watcher_status {
     pub coverage: u32,
     /// Reserved, 0.
     pub reserved: u32,
-    /// How many directories are not covered, as inotify_watcher_for_each_uncovered() shows them. What
-    /// is below one of them is not known, so not counted. Not 0 if the coverage is
+    /// How many directories are not covered, or in the way of a name that is followed, as
+    /// inotify_watcher_for_each_uncovered() shows them. What is below one of them is not known, so not
+    /// counted. Not 0 if the coverage is
     /// RINOTIFY_COVERAGE_PARTIAL, and possible with RINOTIFY_COVERAGE_OUT_OF_STEP.
     pub uncovered: u64,
 }
@@ -390,7 +393,8 @@ pub struct inotify_watcher_uncovered {
     pub reserved: u32,
     /// The step that failed: a system call's name.
     pub step: *const c_char,
-    /// Its path, in the spelling of the watch. NUL-terminated bytes of any length.
+    /// Its path, in the spelling of the watch; of what is in the way of a name that is followed the one
+    /// that the error event had. NUL-terminated bytes of any length.
     pub path: *const c_char,
     /// Length of `path` in bytes.
     pub path_len: usize,

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::mask::COVERAGE;
 use super::scan::gone;
 use super::tree::{Flags, Marks, NONE, NodeId};
-use super::watches::{Coverage, WatchFlags};
+use super::watches::{Coverage, Failure, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice, mask};
 use crate::sys::Errno;
@@ -69,6 +69,8 @@ pub(super) struct Gaps {
     pub(super) room_tag: u32,
     /// Covered again, but what stems from the scan of this tag is not told yet.
     pub(super) filled: Vec<(NodeId, u32)>,
+    /// Names that can be followed again, but what stems from the scan of this tag is not told yet.
+    pub(super) found: Vec<(u32, u32)>,
     /// Directories that are listed for what was left out: what they have was told before.
     pub(super) quiet: HashSet<NodeId>,
     /// Directories that were compared after the comparison of the tree was over; their windows are
@@ -93,6 +95,7 @@ impl Default for Gaps {
             given_back: 0,
             room_tag: 0,
             filled: Vec::new(),
+            found: Vec::new(),
             quiet: HashSet::new(),
             late: HashSet::new(),
             retried: true,
@@ -109,7 +112,7 @@ impl Gaps {
             + self.blockers.capacity() * (size_of::<(NodeId, Blocker)>() + 1)
             + (self.anchors.capacity() + self.far.capacity()) * 9
             + self.left_out.len() * 24
-            + self.filled.capacity() * size_of::<(NodeId, u32)>()
+            + (self.filled.capacity() + self.found.capacity()) * size_of::<(u32, u32)>()
     }
 
     /// Somebody waits for the mode of a directory to change.
@@ -139,7 +142,8 @@ impl Gaps {
 
     /// Is what stems from a barrier's time still being made good?
     pub(super) fn pending_before(&self, tag: u32) -> bool {
-        self.due() || self.filled.iter().any(|&(_, of)| of <= tag)
+        let before = |&(_, of): &(u32, u32)| of <= tag;
+        self.due() || self.filled.iter().any(before) || self.found.iter().any(before)
     }
 
     /// Was the listing of this directory not to be had? All names seen in it are noted until it is.
@@ -408,9 +412,16 @@ impl<W: World> Engine<W> {
         self.gaps.filled.iter().filter(told).map(|&(node, _)| node)
     }
 
+    /// The same of names.
+    fn told_names(&self) -> impl Iterator<Item = u32> + '_ {
+        let first = if self.gaps.found.is_empty() { None } else { self.unfinished() };
+        let told = move |&&(_, tag): &&(u32, u32)| first.is_none_or(|first| first > tag);
+        self.gaps.found.iter().filter(told).map(|&(number, _)| number)
+    }
+
     /// Is there one?
     pub(super) fn has_told_gaps(&self) -> bool {
-        self.told_gaps().next().is_some()
+        self.told_gaps().next().is_some() || self.told_names().next().is_some()
     }
 
     /// Lets them go. True if there was one.
@@ -419,7 +430,12 @@ impl<W: World> Engine<W> {
         for &node in &closed {
             self.forget_gap(node);
         }
-        !closed.is_empty()
+        let names: Vec<_> = self.told_names().collect();
+        for &number in &names {
+            self.gaps.found.retain(|&(found, _)| found != number);
+            self.name_covered(number);
+        }
+        !closed.is_empty() || !names.is_empty()
     }
 
     /// Nothing is known to be missing at a node any more, or it goes.
@@ -470,7 +486,7 @@ impl<W: World> Engine<W> {
     /// The coverage of a watch, and how many directories are not covered.
     pub fn status(&self, id: i64) -> Option<(Coverage, u64)> {
         let watch = self.watch(*self.by_id.get(&id)?)?;
-        Some((watch.coverage(), watch.gaps))
+        Some((watch.coverage(), watch.not_covered()))
     }
 
     /// What is not covered, of one watch or of all.
@@ -490,6 +506,18 @@ impl<W: World> Engine<W> {
             let path = self.path_of(number, node);
             if let Some(watch) = self.watch(number).filter(|watch| !watch.building) {
                 all.push((watch.id, path, errno, step));
+            }
+        }
+        for watch in self.watches.iter().flatten() {
+            if (id == 0 || watch.id == id)
+                && !watch.building
+                && !watch.ended
+                && let Some(follow) = &watch.follow
+            {
+                let shown = |failure: &Failure| {
+                    (watch.id, failure.path.clone(), failure.errno, failure.step)
+                };
+                all.extend(follow.uncovered.iter().map(shown));
             }
         }
         Some(all)

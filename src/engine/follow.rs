@@ -48,9 +48,11 @@ pub struct Follow {
     /// Could not be reached to be listed.
     pub(super) unlisted: bool,
     /// What went wrong and has been told.
-    pub(super) trouble: Option<(Errno, Vec<u8>)>,
+    pub(super) trouble: Option<Failure>,
     /// The same, for a directory on the way whose changes are not told.
-    pub(super) blind: Option<(Errno, Vec<u8>)>,
+    pub(super) blind: Option<Failure>,
+    /// These, as the status has them: until what it leads to now is told.
+    pub(super) uncovered: Vec<Failure>,
     /// There was no room for a watch or a descriptor.
     pub(super) short: bool,
 }
@@ -105,7 +107,10 @@ impl<W: World> Engine<W> {
             (follow.joining, follow.born) = (false, follow.looked);
         }
         match failure {
-            None => Ok(()),
+            None => {
+                self.note_coverage(number);
+                Ok(())
+            }
             Some(failure) => {
                 self.unfollow(number);
                 Err(failure)
@@ -126,6 +131,7 @@ impl<W: World> Engine<W> {
     pub(super) fn follow_no_more(&mut self, number: u32) -> Result<(), Failure> {
         if self.is_there(number) {
             self.unfollow(number);
+            self.note_coverage(number);
             return Ok(());
         }
         let path = self.watch(number).map_or_else(Vec::new, |watch| watch.path.clone());
@@ -221,9 +227,9 @@ impl<W: World> Engine<W> {
                 self.closed_by_name(batch, number);
             }
         } else if raw.mask & IN_ATTRIB != 0 {
-            let waits = |errno: Errno| errno.0 == libc::EACCES;
+            let waits = |failure: &Failure| failure.errno.0 == libc::EACCES;
             let trouble = [&follow.trouble, &follow.blind].into_iter().flatten();
-            if trouble.into_iter().any(|&(errno, _)| waits(errno)) && seen >= follow.looked {
+            if trouble.into_iter().any(waits) && seen >= follow.looked {
                 self.seek(number);
             }
         } else if trusted && raw.mask & DIRENT != 0 {

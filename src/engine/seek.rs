@@ -7,7 +7,6 @@ use super::walk::{End, Step, no_room};
 use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice};
-use crate::sys::Errno;
 
 impl<W: World> Engine<W> {
     pub(super) fn leave_step(&mut self, number: u32, step: &Step) {
@@ -82,6 +81,7 @@ impl<W: World> Engine<W> {
         self.leave_steps(number, old);
         self.leave(&walk.wds);
         self.news(number);
+        self.note_uncovered(number);
         failure
     }
 
@@ -224,29 +224,24 @@ impl<W: World> Engine<W> {
 
     fn note_blind(&mut self, number: u32, blind: Option<&Failure>) {
         let Some(follow) = self.followed(number) else { return };
-        let now = blind.map(|failure| (failure.errno, failure.path.clone()));
-        if follow.blind == now {
-            return;
-        }
-        follow.blind.clone_from(&now);
-        self.tell_trouble(number, now);
+        let before = std::mem::replace(&mut follow.blind, blind.cloned());
+        self.tell_trouble(number, before.as_ref(), blind);
     }
 
     fn note_trouble(&mut self, number: u32, failure: Option<&Failure>) {
         let Some(follow) = self.followed(number) else { return };
-        let now = failure.map(|failure| (failure.errno, failure.path.clone()));
-        let before = std::mem::replace(&mut follow.trouble, now.clone());
-        let short = |trouble: &Option<(Errno, _)>| {
-            trouble.as_ref().is_some_and(|&(errno, _)| no_room(errno))
-        };
-        follow.short = short(&now) || short(&follow.blind);
-        if before != now {
-            self.tell_trouble(number, now);
-        }
+        let before = std::mem::replace(&mut follow.trouble, failure.cloned());
+        let all = [&follow.trouble, &follow.blind];
+        follow.short = all.into_iter().flatten().any(|failure| no_room(failure.errno));
+        self.tell_trouble(number, before.as_ref(), failure);
     }
 
-    fn tell_trouble(&mut self, number: u32, trouble: Option<(Errno, Vec<u8>)>) {
-        let Some((errno, path)) = trouble else { return };
+    /// Unless the same was told before.
+    fn tell_trouble(&mut self, number: u32, before: Option<&Failure>, now: Option<&Failure>) {
+        let Some((errno, path)) = now.map(|now| (now.errno, now.path.clone())) else { return };
+        if before.is_some_and(|before| before.errno == errno && before.path == path) {
+            return;
+        }
         let name = path.len();
         let (mask, flags, error) = (0, ERROR, errno.0);
         self.notices.push_back(Notice {
@@ -260,5 +255,34 @@ impl<W: World> Engine<W> {
             last: false,
             gap: None,
         });
+    }
+
+    /// What is in the way of a name counts as not covered; when nothing is any more, until what the
+    /// name leads to is told.
+    fn note_uncovered(&mut self, number: u32) {
+        let tag = self.tag;
+        let Some(follow) = self.followed(number) else { return };
+        let now: Vec<_> = [&follow.trouble, &follow.blind].into_iter().flatten().cloned().collect();
+        if now.is_empty() {
+            if !follow.uncovered.is_empty() {
+                self.gaps.found.retain(|&(found, _)| found != number);
+                self.gaps.found.push((number, tag));
+                self.tag += 1;
+            }
+            return;
+        }
+        follow.uncovered = now;
+        if !follow.joining {
+            self.note_coverage(number);
+        }
+    }
+
+    /// All that a name leads to is told, which could not be followed before.
+    pub(super) fn name_covered(&mut self, number: u32) {
+        let Some(follow) = self.followed(number) else { return };
+        if follow.trouble.is_none() && follow.blind.is_none() {
+            follow.uncovered.clear();
+            self.note_coverage(number);
+        }
     }
 }

@@ -123,11 +123,16 @@ pub enum Coverage {
 impl Watch {
     /// How much of its tree it sees.
     pub fn coverage(&self) -> Coverage {
-        match self.gaps {
+        match self.not_covered() {
             _ if self.rescanning => Coverage::OutOfStep,
             0 => Coverage::Complete,
             _ => Coverage::Partial,
         }
+    }
+
+    /// Directories that are not covered, and what keeps its name from being followed.
+    pub fn not_covered(&self) -> u64 {
+        self.gaps + self.follow.as_ref().map_or(0, |follow| follow.uncovered.len() as u64)
     }
 
     /// Directories below the root are followed.

@@ -194,35 +194,69 @@ static void unmounted(void)
 }
 
 /* As a user whom modes mean something to. The parent makes the changes. */
+static int count(const inotify_watcher_uncovered *uncovered, void *user_data)
+{
+    const char *at = format("%s/q/r", check_where());
+    unsigned *counted = user_data;
+
+    CHECK_EQ(uncovered->error, EACCES);
+    CHECK_EQ(strncmp(uncovered->path, at, strlen(at)), 0);
+    CHECK_EQ(uncovered->path[uncovered->path_len], '\0');
+    ++*counted;
+    return 0;
+}
+
+/* So many things keep the name from being followed, or from being followed in full. */
+static void expect_uncovered(int64_t id, unsigned expected)
+{
+    inotify_watcher_status status = {.size = sizeof status};
+    unsigned counted = 0;
+
+    CHECK_OK(inotify_watcher_get_status(watcher, id, &status));
+    CHECK_EQ(status.coverage,
+             expected == 0 ? RINOTIFY_COVERAGE_COMPLETE : RINOTIFY_COVERAGE_PARTIAL);
+    CHECK_EQ(status.uncovered, expected);
+    CHECK_OK(inotify_watcher_for_each_uncovered(watcher, id, count, &counted));
+    CHECK_EQ(counted, expected);
+}
+
 static void no_permission(void)
 {
+    int64_t id;
+
     begin();
     make_dirs("q/r");
     write_file("q/r/x", "1");
-    watch(watcher, "q/r/x", IN_CLOSE_WRITE, FOLLOW, &recorder);
+    id = watch(watcher, "q/r/x", IN_CLOSE_WRITE, FOLLOW, &recorder);
+    expect_uncovered(id, 0);
     /* Not searchable: found out with the next thing that happens on the way. */
     CHECK_SYS(chmod("q/r", 0));
     move("q/r", "q/t");
     move("q/t", "q/r");
     EXPECT_SET(watcher, &recorder, "delete q/r/x [root] [synthetic]",
                format("%s/q/r [error EACCES]", check_where()),
-               format("%s/q/r/x [error EACCES]", check_where()));
-    CHECK_OK(inotify_watcher_sync(watcher));
+               format("%s/q/r/x [error EACCES]", check_where()), "q/r/x [partial]");
+    expect_uncovered(id, 2);
+    CHECK_OK(inotify_watcher_retry(watcher));
     EXPECT_NOTHING(watcher, &recorder);
     CHECK_SYS(chmod("q/r", 0755));
-    EXPECT(watcher, &recorder, "moved_to q/r/x [root] [synthetic]");
+    EXPECT(watcher, &recorder, "moved_to q/r/x [root] [synthetic]", "q/r/x [complete]");
+    expect_uncovered(id, 0);
     /* Searchable, but not readable: the file is watched, its replacement cannot be seen. */
     CHECK_SYS(chmod("q/r", 0311));
     move("q/r", "q/t");
     CHECK_OK(inotify_watcher_sync(watcher));
     recorder_clear(&recorder);
+    expect_uncovered(id, 0);
     move("q/t", "q/r");
     EXPECT_SET(watcher, &recorder, "moved_to q/r/x [root] [synthetic]",
-               format("%s/q/r [error EACCES]", check_where()));
+               format("%s/q/r [error EACCES]", check_where()), "q/r/x [partial]");
+    expect_uncovered(id, 1);
     write_file("q/r/x", "2");
     EXPECT(watcher, &recorder, "close_write q/r/x");
     CHECK_SYS(chmod("q/r", 0755));
-    EXPECT_NOTHING(watcher, &recorder);
+    EXPECT(watcher, &recorder, "q/r/x [complete]");
+    expect_uncovered(id, 0);
     write_file("q/r/t", "3");
     move("q/r/t", "q/r/x");
     EXPECT(watcher, &recorder, "moved_to q/r/x [root]");
@@ -231,9 +265,10 @@ static void no_permission(void)
     CHECK_SYS(chmod("q/r/t", 0));
     move("q/r/t", "q/r/x");
     EXPECT_SET(watcher, &recorder, "delete q/r/x [root] [synthetic]",
-               format("%s/q/r/x [error EACCES]", check_where()));
+               format("%s/q/r/x [error EACCES]", check_where()), "q/r/x [partial]");
+    expect_uncovered(id, 1);
     CHECK_SYS(chmod("q/r/x", 0644));
-    EXPECT(watcher, &recorder, "moved_to q/r/x [root] [synthetic]");
+    EXPECT(watcher, &recorder, "moved_to q/r/x [root] [synthetic]", "q/r/x [complete]");
     CHECK_TABLES(watcher);
     /* At the call it is an error of the call. */
     CHECK_SYS(chmod("q/r", 0));
@@ -241,6 +276,15 @@ static void no_permission(void)
              -EACCES);
     CHECK_STR(last_error(watcher).path, format("%s/q/r/y", check_where()));
     CHECK_SYS(chmod("q/r", 0755));
+    EXPECT_NOTHING(watcher, &recorder);
+    /* What does not keep it from being made is there from the beginning. */
+    CHECK_SYS(chmod("q/r", 0311));
+    id = watch(watcher, "q/r/x", IN_MODIFY, FOLLOW, &recorder);
+    EXPECT(watcher, &recorder, format("%s/q/r [error EACCES]", check_where()), "q/r/x [partial]");
+    expect_uncovered(id, 1);
+    CHECK_OK(inotify_watcher_ignore_watch(watcher, id));
+    CHECK_SYS(chmod("q/r", 0755));
+    EXPECT_NOTHING(watcher, &recorder);
     inotify_watcher_destroy(watcher);
 }
 

@@ -229,7 +229,7 @@ static void told(inotify_watcher *of, const inotify_watcher_event *event, void *
         reload(consumer);
         return;
     }
-    if ((event->flags & RINOTIFY_EVENT_ERROR) != 0)
+    if ((event->flags & (RINOTIFY_EVENT_ERROR | RINOTIFY_EVENT_COVERAGE)) != 0)
         return;
     if (event->name != NULL)
         return;
