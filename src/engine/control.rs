@@ -424,14 +424,14 @@ impl<W: World> Engine<W> {
     /// Ids of the watches whose root is this path.
     pub fn roots(&self, path: &[u8]) -> Vec<i64> {
         let path = trim(path);
-        let mut ids: Vec<_> = self
-            .watches
-            .iter()
-            .flatten()
-            .filter(|watch| !watch.ended && !watch.building && trim(&watch.path) == path)
-            .map(|watch| watch.id)
-            .collect();
-        ids.sort_unstable();
+        let watches = self.watches.iter().flatten();
+        // There are few of one path.
+        let mut ids = Vec::new();
+        for watch in watches.filter(|watch| !watch.ended && !watch.building) {
+            if trim(&watch.path) == path {
+                ids.insert(ids.partition_point(|&id| id < watch.id), watch.id);
+            }
+        }
         ids
     }
 
