@@ -12,6 +12,8 @@ use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD};
 
 /// Watches removed in one go.
 const PORTION: usize = 1024;
+/// Most of the queue that is reckoned with, in events.
+const QUEUE: usize = 16384;
 /// How often in a row nothing is removed.
 const PASSED: u32 = 8;
 /// Most bytes of an event without a name.
@@ -148,9 +150,10 @@ impl<W: World> Engine<W> {
     }
 
     /// How many events may be put into the queue. The kernel counts one by one what is there
-    /// (fs/notify/inotify/inotify_user.c, inotify_ioctl), so this is asked once after each read.
+    /// (fs/notify/inotify/inotify_user.c, inotify_ioctl), so this is asked once after each read, and
+    /// a large queue is not used as such.
     fn room_in_queue(&mut self) -> usize {
-        let half = self.world.queue_limit() / 2;
+        let half = self.world.queue_limit().min(QUEUE) / 2;
         match self.world.queued() {
             0 => half.max(1),
             // Not to be had: some, so that it ends.
