@@ -46,15 +46,17 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Is an entry still to be announced, if it is there? An ATTRIB shows neither that it is nor what:
-    /// its name is that of the moment, and it is told with no lock of the directory (fs/attr.c,
-    /// notify_change), so it can come after the DELETE, and before the events of a rename that has
-    /// brought something else. Whoever is told of the entry later looks at it then.
+    /// Is an entry still to be announced, if it is there: by what a listing finds, or a look? An
+    /// ATTRIB shows neither that it is nor what: its name is that of the moment, and it is told with
+    /// no lock of the directory (fs/attr.c, notify_change), so it can come after the DELETE, and
+    /// before the events of a rename that has brought something else. Whoever is told of the entry
+    /// later looks at it then.
     pub(super) fn untold(&mut self, number: u32, node: NodeId, name: &[u8]) -> bool {
         let announced = self.watch(number).is_some_and(|watch| {
             watch.mask & IN_CREATE != 0 || watch.flags.contains(WatchFlags::EMIT_EXISTING)
         });
-        let unknown = self.tree.has(node, Flags::NOTING);
+        let mut asks = self.rechecks.iter().filter(|asked| asked.open && asked.dir == node);
+        let unknown = self.tree.has(node, Flags::NOTING) || asks.any(|asked| asked.name == name);
         let child = self.tree.child(node, name).map(|child| self.tree.flags(child));
         let waits = |flags: Flags| flags.intersects(Flags::PENDING | Flags::TOMB);
         announced && child.map_or(unknown, waits)

@@ -230,8 +230,7 @@ static void entry_event(const inotify_watcher_event *event)
     } else if ((event->mask & IN_UNMOUNT) != 0) {
         drop(event->path, false);
     } else if (entry == NULL) {
-        /* Where something is not covered, an entry that is still to be looked at can have events. */
-        if (!lax && ((event->mask & IN_ATTRIB) == 0 || copy.coverage == RINOTIFY_COVERAGE_COMPLETE))
+        if (!lax)
             FAIL("told of %s, which is not there", event->path);
     } else {
         if (entry->directory != directory && !lax)

@@ -68,6 +68,9 @@ static void print_steps(void)
 
 /* ---- The plan of a seed. */
 
+/* What can be had here. */
+static bool with_namespaces, with_overflows;
+
 static char **words;
 static int word_count;
 
@@ -95,7 +98,7 @@ static void check_words(void)
     }
 }
 
-static void choose(bool namespaces)
+static void choose(void)
 {
     char text[200] = "";
 
@@ -108,9 +111,9 @@ static void choose(bool namespaces)
         for (int j = 0; j < PARTS; j++)
             if (strcmp(words[i] + 1, parts[j].word) == 0)
                 *parts[j].on = words[i][0] == '+';
-    plan.limit &= namespaces;
-    plan.mounts &= namespaces;
-    plan.overflows &= can_overflow();
+    plan.limit &= with_namespaces;
+    plan.mounts &= with_namespaces;
+    plan.overflows &= with_overflows;
     for (int i = 0; i < PARTS; i++)
         if (*parts[i].on)
             snprintf(text + strlen(text), sizeof text - strlen(text), " %s", parts[i].word);
@@ -185,12 +188,10 @@ static void try_limit(uint64_t unused)
 
 /* ---- A run. */
 
-static bool with_namespaces;
-
 static void run(uint64_t seed)
 {
     chance = seed * 7919;
-    choose(with_namespaces);
+    choose();
     copy_begin();
     make_first_tree();
     if (plan.limit)
@@ -264,10 +265,11 @@ int main(int argc, char **argv)
     CHECK_SYS(chmod(check_where(), 0755));
     status = getuid() == 0 ? in_a_child(try_limit, 0, true) : 77 << 8;
     with_namespaces = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    with_overflows = can_overflow();
     for (unsigned i = 0; i < runs; i++)
         count += run_seed(first + i);
     printf("%u runs, %lu steps\n", runs, count);
-    if (!can_overflow())
+    if (!with_overflows)
         check_skip("the queue is too long to be filled; the rest has passed");
     if (!with_namespaces)
         check_skip("a limit on watches and mounts of its own take root; the rest has passed");
