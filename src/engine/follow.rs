@@ -102,6 +102,7 @@ impl<W: World> Engine<W> {
         watch.follow = Some(Box::new(joining));
         watch.flags |= WatchFlags::FOLLOW_NAME;
         self.leave_way(number);
+        let before = self.notices.len();
         let failure = self.seek(number);
         if let Some(follow) = self.followed(number) {
             (follow.joining, follow.born) = (false, follow.looked);
@@ -112,6 +113,8 @@ impl<W: World> Engine<W> {
                 Ok(())
             }
             Some(failure) => {
+                // The call says it.
+                self.notices.truncate(before);
                 self.unfollow(number);
                 Err(failure)
             }

@@ -277,6 +277,19 @@ static void no_permission(void)
     CHECK_STR(last_error(watcher).path, format("%s/q/r/y", check_where()));
     CHECK_SYS(chmod("q/r", 0755));
     EXPECT_NOTHING(watcher, &recorder);
+    write_file("q/r/t", "4");
+    /* Of a watch that there is, too: it stays what it was, and nothing but the call says so. */
+    id = watch(watcher, "q/r/t", IN_MODIFY, 0, &recorder);
+    CHECK_SYS(chmod("q/r", 0));
+    CHECK_EQ(inotify_watcher_watch(watcher, "q/r/t", IN_MODIFY, FOLLOW, record, &recorder),
+             -EACCES);
+    CHECK_SYS(chmod("q/r", 0755));
+    EXPECT_NOTHING(watcher, &recorder);
+    expect_uncovered(id, 0);
+    write_file("q/r/t", "5");
+    EXPECT(watcher, &recorder, "modify q/r/t");
+    remove_file("q/r/t");
+    EXPECT(watcher, &recorder, "delete_self q/r/t", "ignored q/r/t");
     /* What does not keep it from being made is there from the beginning. */
     CHECK_SYS(chmod("q/r", 0311));
     id = watch(watcher, "q/r/x", IN_MODIFY, FOLLOW, &recorder);
