@@ -27,6 +27,8 @@ pub struct Follow {
     pub(super) at_end: bool,
     /// The caller believes that the root is there.
     pub(super) told: bool,
+    /// As a directory: that, too, is gone when nothing is there to tell.
+    pub(super) told_dir: bool,
     /// What is watched is not what the caller believes to be there.
     pub(super) fresh: bool,
     /// It was there from the beginning, and is told as such.
@@ -77,8 +79,11 @@ impl<W: World> Engine<W> {
         }
         let Some(watch) = self.watch_mut(number) else { return Ok(()) };
         let emit = watch.flags.contains(WatchFlags::EMIT_EXISTING);
-        if let Some(follow) = &mut watch.follow {
+        let root = watch.root;
+        let told_dir = self.tree.has(root, Flags::DIR);
+        if let Some(follow) = self.followed(number) {
             let there = follow.fresh;
+            follow.told_dir = told_dir;
             follow.existing = there && emit;
             follow.told = there && !emit;
             follow.fresh = there && emit;
@@ -98,9 +103,13 @@ impl<W: World> Engine<W> {
     /// The watch follows its name from now on; nothing of it changes before.
     pub(super) fn follow_late(&mut self, number: u32) -> Result<(), Failure> {
         let Some(watch) = self.watch_mut(number) else { return Ok(()) };
-        let joining = Follow { told: true, joining: true, ..Follow::default() };
-        watch.follow = Some(Box::new(joining));
         watch.flags |= WatchFlags::FOLLOW_NAME;
+        let root = watch.root;
+        let told_dir = self.tree.has(root, Flags::DIR);
+        let joining = Follow { told: true, told_dir, joining: true, ..Follow::default() };
+        if let Some(watch) = self.watch_mut(number) {
+            watch.follow = Some(Box::new(joining));
+        }
         self.leave_way(number);
         let before = self.notices.len();
         let failure = self.seek(number);
@@ -178,6 +187,7 @@ impl<W: World> Engine<W> {
         let existing = std::mem::take(&mut follow.existing);
         (follow.told, follow.fresh) = (there, false);
         let mask = match (there, existing) {
+            (false, _) if follow.told_dir => IN_DELETE | IN_ISDIR,
             (false, _) => IN_DELETE,
             (true, true) => IN_CREATE | is_dir,
             (true, false) => IN_MOVED_TO | is_dir,
@@ -192,6 +202,9 @@ impl<W: World> Engine<W> {
         let head = Head { watch: watch.id, mask, cookie, flags: flags | ROOT };
         batch.push_path(head, &watch.path, watch.path.len());
         let once = watch.mask & IN_ONESHOT != 0;
+        if let Some(follow) = self.followed(number) {
+            follow.told_dir = mask & IN_ISDIR != 0;
+        }
         self.counters.synthetic += u64::from(flags & SYNTHETIC != 0);
         if once {
             self.fired(batch, number);

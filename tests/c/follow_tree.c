@@ -125,6 +125,25 @@ static void swapped(void)
     end();
 }
 
+/* With its parent, and back: the same directory, of which there is nothing to say if nobody was told
+ * that it went. */
+static void parent_there_and_back(void)
+{
+    make_dirs("p/d/s");
+    begin("p/d", RINOTIFY_WATCH_MASK, TREE);
+    move("p", "q");
+    step();
+    move("q", "p");
+    if (late)
+        EXPECT_NOTHING(watcher, &recorder);
+    else
+        EXPECT(watcher, &recorder, "delete|is_dir p/d [root] [synthetic]",
+               "moved_to|is_dir p/d [root] [synthetic]", "create|is_dir p/d/s [synthetic]");
+    make_file("p/d/s/f");
+    EXPECT(watcher, &recorder, "create p/d/s/f");
+    end();
+}
+
 /* Without AUTO_ADD nothing of the content is told; with EMIT_EXISTING the beginning is, too. */
 static void other_flags(void)
 {
@@ -222,6 +241,7 @@ int main(void)
         {"made-again", made_again}, {"came-as-a-whole", came_as_a_whole},
         {"replaced", replaced},     {"swapped", swapped},
         {"flags", other_flags},     {"overlapping", overlapping},
+        {"there-and-back", parent_there_and_back},
     };
 
     check_begin(120);
