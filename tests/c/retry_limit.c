@@ -144,6 +144,31 @@ static void many(void)
     set_limit("max_inotify_watches", 1000);
 }
 
+/* A name that is followed, too, when this watcher gives watches back. */
+static void followed(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0}, elsewhere = {0};
+    int64_t id, second;
+
+    make_dir("p");
+    make_dirs("u/v");
+    second = watch(watcher, "u", RINOTIFY_WATCH_MASK, TREE, &elsewhere);
+    id = watch(watcher, "p/q/x", IN_CLOSE_WRITE, RINOTIFY_WATCH_FOLLOW_NAME, &recorder);
+    EXPECT_NOTHING(watcher, &recorder);
+    set_limit("max_inotify_watches", used(watcher));
+    make_dir("p/q");
+    EXPECT(watcher, &recorder, format("%s/p/q [error ENOSPC]", check_where()), "p/q/x [partial]");
+    CHECK_EQ(coverage_of(watcher, id, NULL), RINOTIFY_COVERAGE_PARTIAL);
+    CHECK_OK(inotify_watcher_ignore_watch(watcher, second));
+    EXPECT(watcher, &recorder, "p/q/x [complete]");
+    write_file("p/q/x", "1");
+    EXPECT(watcher, &recorder, "create p/q/x [root]", "close_write p/q/x");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+    set_limit("max_inotify_watches", 1000);
+}
+
 /* No room for the watcher itself. */
 static void watchers(void)
 {
@@ -178,6 +203,8 @@ int main(void)
     given_back();
     check_case("many");
     many();
+    check_case("followed");
+    followed();
     check_case("watchers");
     watchers();
     return 0;
