@@ -207,6 +207,10 @@ impl<W: World> Engine<W> {
             let told = if mask & IN_ATTRIB == 0 { Marks::CHANGED } else { Marks::ATTRIBUTES };
             self.tree.unmark(child, told);
         }
+        if mask & (IN_ISDIR | IN_ATTRIB) == IN_ISDIR | IN_ATTRIB {
+            // No time tells it from what it was before, should it be that again when it is compared.
+            self.tree.set_print(child, Print::default());
+        }
         self.prints.touch(child);
     }
 

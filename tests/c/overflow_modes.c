@@ -272,6 +272,32 @@ static void in_step(void)
     remove_tree("outside");
 }
 
+/* A mode that was told, could not be looked at, and is what it was before when it can be: whoever was
+ * told of it last has seen the other one. */
+static void back_as_it_was(void)
+{
+    inotify_watcher *watcher;
+    struct recorder recorder = {0};
+
+    make_dirs("t/p/a");
+    make_dirs("t/open");
+    as_reader();
+    watcher = create_small();
+    watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE | RINOTIFY_WATCH_TRACK_ENTRIES, &recorder);
+    EXPECT_NOTHING(watcher, &recorder);
+    change_mode("t/p/a", 0555);
+    change_mode("t/p", 0);
+    EXPECT(watcher, &recorder, "attrib|is_dir t/p/a", "attrib|is_dir t/p");
+    lose_what_follows();
+    change_mode("t/p", 0755);
+    change_mode("t/p/a", 0755);
+    compare(watcher);
+    CHECK_EQ(recorder_count(&recorder, "attrib|is_dir t/p/a [synthetic]"), 1);
+    recorder_clear(&recorder);
+    inotify_watcher_destroy(watcher);
+    as_writer();
+}
+
 int main(void)
 {
     check_begin(120);
@@ -287,6 +313,8 @@ int main(void)
     replaced();
     check_case("files");
     files();
+    check_case("back-as-it-was");
+    back_as_it_was();
     check_case("in-step");
     in_step();
     return 0;
