@@ -34,6 +34,8 @@ pub(super) struct Gap {
     pub(super) unseen: bool,
     /// It was chosen to use room that was given back, and has not used it yet.
     pub(super) owed: bool,
+    /// Covered again: the tag of the scan of which not all is told yet.
+    pub(super) filled: Option<u32>,
     /// The directory whose mode is in the way: itself or one above; `NONE` if that is not the reason.
     pub(super) blocker: NodeId,
 }
@@ -62,13 +64,15 @@ pub(super) struct Gaps {
     pub(super) far: HashSet<NodeId>,
     /// Gaps that wait for room, the oldest first.
     pub(super) left_out: BTreeSet<(u64, NodeId)>,
+    /// Those of them before this one have been chosen to use room.
+    pub(super) passed: u64,
     /// Kernel watches given back since the last look at `left_out`, and ever.
     pub(super) room: usize,
     given_back: u64,
     /// The tag of the first of them: barriers wait for what is made good by them.
     pub(super) room_tag: u32,
-    /// Covered again, but what stems from the scan of this tag is not told yet.
-    pub(super) filled: Vec<(NodeId, u32)>,
+    /// Covered again, by the tags of their scans: see `Gap::filled`.
+    filled: BTreeSet<(u64, NodeId)>,
     /// Names that can be followed again, but what stems from the scan of this tag is not told yet.
     pub(super) found: Vec<(u32, u32)>,
     /// Directories that are listed for what was left out: what they have was told before.
@@ -91,10 +95,11 @@ impl Default for Gaps {
             anchors: HashMap::new(),
             far: HashSet::new(),
             left_out: BTreeSet::new(),
+            passed: 0,
             room: 0,
             given_back: 0,
             room_tag: 0,
-            filled: Vec::new(),
+            filled: BTreeSet::new(),
             found: Vec::new(),
             quiet: HashSet::new(),
             late: HashSet::new(),
@@ -111,8 +116,8 @@ impl Gaps {
         self.at.capacity() * (size_of::<(NodeId, Gap)>() + 1)
             + self.blockers.capacity() * (size_of::<(NodeId, Blocker)>() + 1)
             + (self.anchors.capacity() + self.far.capacity()) * 9
-            + self.left_out.len() * 24
-            + (self.filled.capacity() + self.found.capacity()) * size_of::<(u32, u32)>()
+            + (self.left_out.len() + self.filled.len()) * 24
+            + self.found.capacity() * size_of::<(u32, u32)>()
     }
 
     /// Somebody waits for the mode of a directory to change.
@@ -142,8 +147,21 @@ impl Gaps {
 
     /// Is what stems from a barrier's time still being made good?
     pub(super) fn pending_before(&self, tag: u32) -> bool {
-        let before = |&(_, of): &(u32, u32)| of <= tag;
-        self.due() || self.filled.iter().any(before) || self.found.iter().any(before)
+        self.due()
+            || self.filled.range((0, 0)..).next().is_some_and(|&(of, _)| of <= tag.into())
+            || self.found.iter().any(|&(_, of)| of <= tag)
+    }
+
+    /// Is the directory covered again, and not all told?
+    pub(super) fn is_filled(&self, node: NodeId) -> bool {
+        self.at.get(&node).is_some_and(|gap| gap.filled.is_some())
+    }
+
+    /// It is not covered after all.
+    pub(super) fn unfill(&mut self, node: NodeId) {
+        if let Some(tag) = self.at.get_mut(&node).and_then(|gap| gap.filled.take()) {
+            self.filled.remove(&(tag.into(), node));
+        }
     }
 
     /// Was the listing of this directory not to be had? All names seen in it are noted until it is.
@@ -170,7 +188,7 @@ impl Gaps {
 
     /// A directory is listed for what was left out of it, and there was no room for all of that.
     pub(super) fn no_more(&self, node: NodeId) -> bool {
-        self.is_quiet(node) && !self.filled.iter().any(|&(filled, _)| filled == node)
+        self.is_quiet(node) && !self.is_filled(node)
     }
 
     /// What is asked of the kernel at a directory besides what its watch wants.
@@ -207,7 +225,6 @@ impl<W: World> Engine<W> {
         if self.tree.marks(node).contains(Marks::STALE) {
             self.compare_later(node);
         }
-        self.gaps.filled.retain(|&(filled, _)| filled != node);
         self.gaps.quiet.remove(&node);
         let told = self.enter(number, node, errno, step);
         let flags = self.tree.flags(node);
@@ -244,6 +261,7 @@ impl<W: World> Engine<W> {
         step: &'static str,
     ) -> bool {
         let limit = is_limit(errno);
+        self.gaps.unfill(node);
         let old = self.gaps.at.remove(&node);
         self.gaps.serial += 1;
         let told = old.as_ref().is_some_and(|old| old.errno == errno);
@@ -260,11 +278,12 @@ impl<W: World> Engine<W> {
         }
         let blocker = old.as_ref().map_or(NONE, |old| old.blocker);
         let unseen = old.as_ref().is_some_and(|old| old.unseen);
-        let (again, owed) = (false, false);
-        let gap = Gap { watch: number, errno, step, serial, again, unseen, owed, blocker };
+        let (again, owed, filled) = (false, false, None);
+        let gap = Gap { watch: number, errno, step, serial, again, unseen, owed, filled, blocker };
         self.gaps.at.insert(node, gap);
         if limit {
             self.gaps.left_out.insert((serial, node));
+            self.gaps.passed = self.gaps.passed.min(serial);
         }
         if errno.0 != libc::EACCES && errno.0 != libc::EPERM {
             self.unblock(node);
@@ -342,7 +361,7 @@ impl<W: World> Engine<W> {
             let at = |&&(_, node): &&(u64, NodeId)| {
                 self.gaps.at.get(&node).is_some_and(|gap| gap.watch == number)
             };
-            if let Some(&(_, node)) = self.gaps.left_out.iter().find(at)
+            if let Some(&(_, node)) = self.gaps.left_out.range((0, 0)..).find(at)
                 && let Some(errno) = self.gaps.at.get(&node).map(|gap| gap.errno)
             {
                 self.tell_gap(number, node, errno);
@@ -386,56 +405,55 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::LISTING) {
             self.unblock(node);
         }
+        self.gaps.unfill(node);
         if let Some(gap) = self.gaps.at.get_mut(&node) {
             gap.owed = false;
+            gap.filled = Some(tag);
         }
-        self.gaps.filled.retain(|&(filled, _)| filled != node);
-        self.gaps.filled.push((node, tag));
+        self.gaps.filled.insert((tag.into(), node));
         self.recheck_again(node, tag);
     }
 
     /// A listing is over. Only now a directory that is covered no longer waits for a mode: else a
     /// listing that fails again and again would each time be taken for one that fails at first.
     pub(super) fn listed(&mut self, node: NodeId) {
-        if self.gaps.filled.iter().any(|&(filled, _)| filled == node) {
+        if self.gaps.is_filled(node) {
             self.unblock(node);
         }
     }
 
-    /// Gaps that are filled, and all told.
-    fn told_gaps(&self) -> impl Iterator<Item = NodeId> + '_ {
+    /// A gap that is filled, and all told.
+    fn told_gap(&self) -> Option<NodeId> {
         let first = if self.gaps.filled.is_empty() { None } else { self.unfinished() };
+        let told = |&&(tag, _): &&(u64, NodeId)| first.is_none_or(|first| tag < first.into());
         let asks = |node| self.rechecks.iter().any(|asked| asked.dir == node && !asked.put_off);
-        let told = move |&&(node, tag): &&(NodeId, u32)| {
-            first.is_none_or(|first| first > tag) && !asks(node)
-        };
-        self.gaps.filled.iter().filter(told).map(|&(node, _)| node)
+        let mut filled = self.gaps.filled.range((0, 0)..).take_while(told).map(|&(_, node)| node);
+        filled.find(|&node| !asks(node))
     }
 
-    /// The same of names.
-    fn told_names(&self) -> impl Iterator<Item = u32> + '_ {
+    /// The same of a name.
+    fn told_name(&self) -> Option<u32> {
         let first = if self.gaps.found.is_empty() { None } else { self.unfinished() };
-        let told = move |&&(_, tag): &&(u32, u32)| first.is_none_or(|first| first > tag);
-        self.gaps.found.iter().filter(told).map(|&(number, _)| number)
+        let told = |&&(_, tag): &&(u32, u32)| first.is_none_or(|first| first > tag);
+        self.gaps.found.iter().find(told).map(|&(number, _)| number)
     }
 
     /// Is there one?
     pub(super) fn has_told_gaps(&self) -> bool {
-        self.told_gaps().next().is_some() || self.told_names().next().is_some()
+        self.told_gap().is_some() || self.told_name().is_some()
     }
 
-    /// Lets them go. True if there was one.
-    pub(super) fn close_gaps(&mut self) -> bool {
-        let closed: Vec<_> = self.told_gaps().collect();
-        for &node in &closed {
+    /// Lets one go. True if there was one.
+    pub(super) fn close_gap(&mut self) -> bool {
+        if let Some(node) = self.told_gap() {
             self.forget_gap(node);
-        }
-        let names: Vec<_> = self.told_names().collect();
-        for &number in &names {
+        } else if let Some(number) = self.told_name() {
             self.gaps.found.retain(|&(found, _)| found != number);
             self.name_covered(number);
+        } else {
+            return false;
         }
-        !closed.is_empty() || !names.is_empty()
+        true
     }
 
     /// Nothing is known to be missing at a node any more, or it goes.
@@ -444,13 +462,13 @@ impl<W: World> Engine<W> {
             return;
         }
         self.unblock(node);
+        self.gaps.unfill(node);
         let Some(gap) = self.gaps.at.remove(&node) else {
             return;
         };
         self.tree.clear(node, Flags::UNCOVERED);
         self.unplaced = self.placed.is_some();
         self.gaps.far.remove(&node);
-        self.gaps.filled.retain(|&(filled, _)| filled != node);
         let limit = is_limit(gap.errno);
         if limit {
             self.gaps.left_out.remove(&(gap.serial, node));

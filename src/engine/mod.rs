@@ -360,7 +360,7 @@ impl<W: World> Engine<W> {
                 if let Some(notice) = self.notices.remove(at) {
                     self.tell_notice(batch, notice);
                 }
-            } else if !self.settle_some(batch) && !self.close_gaps() {
+            } else if !self.settle_some(batch) && !self.close_gap() {
                 break;
             }
             worked = true;

@@ -76,20 +76,28 @@ impl<W: World> Engine<W> {
         let quiet = self.input.is_empty() && self.world.queued() == 0;
         let list_again = quiet || self.gaps.room >= ROOM;
         let mut again = Vec::new();
-        for &(_, node) in &self.gaps.left_out {
+        // What was chosen before is not passed over each time: it can be as much as there is.
+        let (mut passed, mut put_off) = (self.gaps.passed, u64::MAX);
+        for &(serial, node) in self.gaps.left_out.range((passed, 0)..) {
             if again.len() >= self.gaps.room {
                 break;
             }
+            passed = serial + 1;
             let Some(gap) = self.gaps.at.get_mut(&node) else {
                 continue;
             };
             let covered = !self.tree.has(node, Flags::UNCOVERED);
-            if gap.owed || covered || (gap.again && !list_again) {
+            if gap.owed || covered {
+                continue;
+            }
+            if gap.again && !list_again {
+                put_off = put_off.min(serial);
                 continue;
             }
             gap.owed = true;
             again.push(node);
         }
+        self.gaps.passed = passed.min(put_off);
         // What could not be used now can be when the queue is empty.
         self.gaps.room = if list_again { 0 } else { self.gaps.room - again.len() };
         for node in again {
@@ -126,9 +134,10 @@ impl<W: World> Engine<W> {
         step: &'static str,
     ) {
         self.tree.set(node, Flags::UNCOVERED);
-        self.gaps.filled.retain(|&(filled, _)| filled != node);
+        self.gaps.unfill(node);
         if let Some(gap) = self.gaps.at.get_mut(&node) {
             gap.owed = false;
+            self.gaps.passed = self.gaps.passed.min(gap.serial);
             return;
         }
         self.enter(number, node, errno, step);
