@@ -41,9 +41,15 @@ impl<W: World> Engine<W> {
     /// The tag of the oldest scan that is not all told.
     pub(super) fn unfinished(&self) -> Option<u32> {
         let tasks = self.open_tasks.first().map(|&(first, _)| first);
-        let windows = self.unsealed.iter().chain(&self.windows).map(|window| window.tag).min();
         let settling = self.settling.as_ref().map(|settling| settling.tag);
-        [tasks, windows, settling].into_iter().flatten().min()
+        let mut first = tasks.into_iter().chain(settling).min();
+        let (some, others) = self.windows.as_slices();
+        for part in [&self.unsealed[..], some, others] {
+            for window in part {
+                first = Some(first.map_or(window.tag, |first| first.min(window.tag)));
+            }
+        }
+        first
     }
 
     /// Puts the barrier into the queue.
