@@ -197,7 +197,8 @@ impl<W: World> Engine<W> {
         if self.tree.has(node, Flags::DEAD) || self.watch_of(node).is_none() {
             return;
         }
-        if self.tree.flags(node).intersects(Flags::TASK | Flags::LISTING) {
+        let listed = self.tree.flags(node).intersects(Flags::TASK | Flags::LISTING);
+        if listed && !self.is_vacant(node) {
             // It is to be listed: the window stays open until then.
             return;
         }

@@ -91,6 +91,40 @@ static void followed_later(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* A root that is to be listed again, and goes before it is, while there is more to do than one call
+ * does. */
+static void gone_first(void)
+{
+    inotify_watcher_options options = {.size = sizeof options, .max_scan = 16};
+    inotify_watcher *watcher = create_with_queue(&options, 16384);
+    struct recorder recorder = {0};
+
+    if (watcher == NULL)
+        return;
+    make_dir("t");
+    make_file("t/1");
+    make_file("t/2");
+    watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE | RINOTIFY_WATCH_FOLLOW_NAME, &recorder);
+    EXPECT_NOTHING(watcher, &recorder);
+    for (int i = 0; i < 20000; i++)
+        CHECK_SYS(chmod(i % 2 == 0 ? "t/1" : "t/2", 0644));
+    allow(0);
+    drain(watcher);
+    CHECK_EQ(recorder_count(&recorder, "is_dir t [error EMFILE]"), 1);
+    make_dirs("t/a/b/c");
+    CHECK_OK(inotify_watcher_do_read(watcher));
+    make_dir("t/d");
+    drain(watcher);
+    allow_all();
+    recorder_clear(&recorder);
+    remove_tree("t");
+    CHECK_OK(inotify_watcher_retry(watcher));
+    EXPECT_SET(watcher, &recorder, "delete t/1", "delete t/2", "delete|is_dir t/a",
+               "delete|is_dir t/d", "delete|is_dir t [root] [synthetic]", "t [complete]");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 static void directories(void)
 {
     inotify_watcher *watcher;
@@ -178,6 +212,8 @@ int main(void)
         check_case(format("looked-at-later-tracked-%u", outside));
         looked_at_later(RINOTIFY_WATCH_TRACK_ENTRIES, outside != 0);
     }
+    check_case("gone-first");
+    gone_first();
     check_case("followed-later");
     followed_later();
     return 0;
