@@ -90,12 +90,13 @@ void copy_forget_kept(void)
 
 static void look(struct entry *entry)
 {
-    struct stat status;
+    struct stat status, root;
 
     entry->look = (struct look){0};
-    if (lstat(entry->path, &status) == -1 || S_ISDIR(status.st_mode))
+    if (stat(ROOT, &root) == -1 || lstat(entry->path, &status) == -1 || S_ISDIR(status.st_mode))
         return;
     entry->look = (struct look){.done = true,
+                                .root = root.st_ino,
                                 .inode = status.st_ino,
                                 .mode = status.st_mode,
                                 .size = status.st_size,

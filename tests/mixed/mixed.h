@@ -41,6 +41,7 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* What a program that looks at a file whenever it is told of it knows of it. */
 struct look {
     bool done;
+    ino_t root; /* what the name of the root led to then */
     ino_t inode;
     mode_t mode;
     off_t size;
