@@ -74,11 +74,15 @@ static bool is_type(const char *path, mode_t type)
 
 /* ---- What is not to last. */
 
+/* Once: of the watchers that are there already a later change says nothing. */
 static unsigned long queue_length(void)
 {
-    FILE *file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
-    unsigned long length;
+    static unsigned long length;
+    FILE *file;
 
+    if (length > 0)
+        return length;
+    file = fopen("/proc/sys/fs/inotify/max_queued_events", "re");
     CHECK(file != NULL);
     CHECK_EQ(fscanf(file, "%lu", &length), 1);
     CHECK_EQ(fclose(file), 0);
