@@ -1051,9 +1051,10 @@ int inotify_watcher_is_watched(const inotify_watcher *watcher,
  * callbacks, on this thread, and is not bounded as do_read is. It needs no file in the watched
  * trees and no permission there.
  *
- * Returns 0, or -EBUSY (another thread reads, or this is inside a callback), -EAGAIN (stopped or
- * paused, also by a callback meanwhile), -EBADF (closed, also by a callback meanwhile), -EINVAL,
- * -ENOTRECOVERABLE, or what a system call said. Since 0.1.
+ * Returns 0, or -EBUSY (another thread reads, or this is inside a callback, or inside a filter or
+ * progress function that inotify_watcher_watch_with() calls), -EAGAIN (stopped or paused, also by a
+ * callback meanwhile), -EBADF (closed, also by a callback meanwhile), -EINVAL, -ENOTRECOVERABLE, or
+ * what a system call said. Since 0.1.
  *
  * Requires:
  * `watcher` is NULL or came from inotify_watcher_create().

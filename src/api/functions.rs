@@ -206,9 +206,10 @@ pub unsafe extern "C" fn inotify_watcher_is_watched(
 /// callbacks, on this thread, and is not bounded as do_read is. It needs no file in the watched
 /// trees and no permission there.
 ///
-/// Returns 0, or -EBUSY (another thread reads, or this is inside a callback), -EAGAIN (stopped or
-/// paused, also by a callback meanwhile), -EBADF (closed, also by a callback meanwhile), -EINVAL,
-/// -ENOTRECOVERABLE, or what a system call said. Since 0.1.
+/// Returns 0, or -EBUSY (another thread reads, or this is inside a callback, or inside a filter or
+/// progress function that inotify_watcher_watch_with() calls), -EAGAIN (stopped or paused, also by a
+/// callback meanwhile), -EBADF (closed, also by a callback meanwhile), -EINVAL, -ENOTRECOVERABLE, or
+/// what a system call said. Since 0.1.
 ///
 /// # Safety
 /// `watcher` is NULL or came from inotify_watcher_create().

@@ -47,6 +47,12 @@ impl Making {
         calls.push(call);
         Made(self)
     }
+
+    /// Is this thread inside such a call, in one of the program's functions?
+    pub fn here(&self) -> bool {
+        let thread = process::thread();
+        self.calls.lock().iter().any(|call| call.thread == thread)
+    }
 }
 
 impl Call {

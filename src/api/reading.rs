@@ -36,6 +36,10 @@ impl Watcher {
 
     /// Turns until the barrier has come out.
     pub fn sync(&self) -> Outcome<c_int> {
+        if self.making.here() {
+            // It would wait for the answer of the filter that calls it.
+            return Err(failure(libc::EBUSY, "sync"));
+        }
         self.as_reader(|reader| {
             self.engine(Engine::begin_sync)??;
             loop {

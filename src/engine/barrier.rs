@@ -40,16 +40,18 @@ impl<W: World> Engine<W> {
 
     /// The tag of the oldest scan that is not all told.
     pub(super) fn unfinished(&self) -> Option<u32> {
-        let tasks = self.open_tasks.first().map(|&(first, _)| first);
-        let settling = self.settling.as_ref().map(|settling| settling.tag);
-        let mut first = tasks.into_iter().chain(settling).min();
+        // No scan has the highest tag there is.
+        let mut first = self.open_tasks.first().map_or(u32::MAX, |&(first, _)| first);
+        if let Some(settling) = &self.settling {
+            first = first.min(settling.tag);
+        }
         let (some, others) = self.windows.as_slices();
         for part in [&self.unsealed[..], some, others] {
             for window in part {
-                first = Some(first.map_or(window.tag, |first| first.min(window.tag)));
+                first = first.min(window.tag);
             }
         }
-        first
+        (first != u32::MAX).then_some(first)
     }
 
     /// Puts the barrier into the queue.

@@ -195,7 +195,7 @@ struct active {
     enum act act;
     int64_t id;
     unsigned asked;
-    bool from_watch;
+    bool at_setup;
 };
 
 static int act(inotify_watcher *watcher, const inotify_watcher_directory *directory,
@@ -219,7 +219,10 @@ static int act(inotify_watcher *watcher, const inotify_watcher_directory *direct
         CHECK(active->id > 0);
         break;
     case READ:
-        CHECK_EQ(inotify_watcher_do_read(watcher), -EBUSY);
+        if (active->at_setup)
+            CHECK_OK(inotify_watcher_do_read(watcher));
+        else
+            CHECK_EQ(inotify_watcher_do_read(watcher), -EBUSY);
         CHECK_EQ(inotify_watcher_sync(watcher), -EBUSY);
         break;
     case DESTROY:
@@ -275,6 +278,16 @@ static void acts(void)
     recorder_clear(&active.recorder);
 
     check_case("act-ignore-below");
+    memset(&active, 0, sizeof active);
+    active.act = READ;
+    active.at_setup = true;
+    watcher = active_watcher(&active, true);
+    CHECK_EQ(active.asked, 2);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+    remove_tree("t");
     memset(&active, 0, sizeof active);
     active.act = READ;
     watcher = active_watcher(&active, false);

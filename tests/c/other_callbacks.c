@@ -93,6 +93,7 @@ static int progress(uint64_t directories, void *user_data)
     CHECK_EQ(inotify_watcher_is_watched(state.watcher, "other"), 1);
     CHECK_EQ(inotify_watcher_ignore(state.watcher, "nothing"), -ENOENT);
     CHECK_OK(inotify_watcher_do_read(state.watcher));
+    CHECK_EQ(inotify_watcher_sync(state.watcher), -EBUSY);
     state.calls++;
     (void)user_data;
     return 0;
