@@ -164,7 +164,7 @@ impl<W: World> Engine<W> {
                     }
                 }
                 Err(errno) => {
-                    asked.tries += 1;
+                    asked.tries = asked.tries.saturating_add(1);
                     if asked.tries < ROUNDS {
                         self.rechecks.push(asked);
                         if self.input.is_empty() && self.perhaps_empty() {
@@ -172,9 +172,17 @@ impl<W: World> Engine<W> {
                             self.stale = true;
                             self.world.give_way();
                         }
-                    } else if let (false, Some(number)) = (gone(errno), self.watch_of(dir)) {
-                        self.uncover(number, dir, errno, "fstatat");
-                        asked.put_off = true;
+                    } else if let Some(number) = self.watch_of(dir) {
+                        let gone = gone(errno);
+                        if gone && !self.lost(dir) {
+                            self.stale = true;
+                        } else {
+                            self.uncover(number, dir, errno, "fstatat");
+                            asked.put_off = true;
+                            if gone {
+                                self.await_root(number, dir);
+                            }
+                        }
                         self.rechecks.push(asked);
                     }
                 }

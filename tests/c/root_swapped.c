@@ -67,6 +67,31 @@ static void the_root_itself(void)
     remove_tree("w");
 }
 
+/* Whether two files were exchanged, only a look at one of them can tell, which is to be had when the
+ * root is back. */
+static void to_be_looked_at(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+
+    make_trees();
+    make_file("w/p/t/1");
+    make_file("w/p/t/2");
+    watch(watcher, "w/p/t", entries, TREE, &recorder);
+    EXPECT_NOTHING(watcher, &recorder);
+    exchange("w/p/t/1", "w/p/t/2");
+    move("w/p/t", "w/away");
+    EXPECT(watcher, &recorder, "moved_from w/p/t/1", "moved_to w/p/t/2 <- w/p/t/1",
+           "moved_from w/p/t/2", "moved_to w/p/t/1 <- w/p/t/2", "is_dir w/p/t [error ENOENT]",
+           "w/p/t [partial]");
+    move("w/away", "w/p/t");
+    EXPECT(watcher, &recorder, "create w/p/t/2 [synthetic]", "w/p/t [complete]");
+    CHECK_EQ(get_stats(watcher).internal_watchpoints, 2);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+    remove_tree("w");
+}
+
 static void above_the_root(void)
 {
     inotify_watcher *watcher = create();
@@ -195,6 +220,7 @@ int main(void)
     check_begin(60);
     check_case("the-root-itself");
     the_root_itself();
+    to_be_looked_at();
     check_case("above-the-root");
     above_the_root();
     check_case("ends-meanwhile");
