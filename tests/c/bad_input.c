@@ -61,7 +61,7 @@ static void null_arguments(void)
     CHECK_EQ(inotify_watcher_last_error(NULL, NULL), -EINVAL);
     CHECK_EQ(inotify_watcher_mask_names(IN_CREATE, NULL, 0), strlen("create"));
     CHECK_EQ(get_stats(watcher).watches, 0);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     inotify_watcher_destroy(watcher);
 }
 
@@ -87,7 +87,7 @@ static void masks_and_flags(void)
                                        bit | RINOTIFY_WATCH_RECURSIVE, no_event, NULL),
                  -EINVAL);
     }
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     inotify_watcher_destroy(watcher);
 }
 
@@ -145,7 +145,7 @@ static void paths(void)
     CHECK_EQ(inotify_watcher_ignore_watch(watcher, -1), -ENOENT);
     CHECK_EQ(inotify_watcher_ignore_watch(watcher, INT64_MAX), -ENOENT);
     CHECK_EQ(inotify_watcher_ignore_watch(watcher, INT64_MIN), -ENOENT);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     CHECK_EQ(get_stats(watcher).watches, 0);
     CHECK_OK(inotify_watcher_sync(watcher));
     inotify_watcher_destroy(watcher);

@@ -13,7 +13,7 @@ static void usual_mask(void)
 
     make_dirs("t/before");
     watch(watcher, "t", RINOTIFY_WATCH_MASK, 0, &recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     EXPECT_NOTHING(watcher, &recorder);
 
     make_file("t/a");

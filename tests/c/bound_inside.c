@@ -33,7 +33,7 @@ int main(void)
     remove_tree("t/a/new");
     MIRROR_EXPECT(watcher, &mirror, "t");
     recorder_clear(&recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     CHECK_TABLES(watcher);
     CHECK_OK(inotify_watcher_ignore(watcher, "t/b"));
     make_file("t/a/d/g");

@@ -104,7 +104,7 @@ static void moved_in(void)
     /* And out again. */
     move("t/huge", "huge");
     drain(watcher);
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     inotify_watcher_destroy(watcher);
 }
 

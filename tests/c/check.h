@@ -146,6 +146,9 @@ struct kernel_watch {
 size_t kernel_watches(int fd, struct kernel_watch *list, size_t room);
 /* How many there are for the callers' watches, the library's own left out. */
 size_t kernel_watch_count(const inotify_watcher *watcher);
+/* So many, or it ends the program and shows which there are and what could keep them. */
+#define CHECK_WATCHES(watcher, count) check_watches(__FILE__, __LINE__, (watcher), (count))
+void check_watches(const char *file, int line, const inotify_watcher *watcher, size_t count);
 /* Is the inode at `path` watched by the kernel for this watcher? */
 bool kernel_watches_path(const inotify_watcher *watcher, const char *path);
 /* The library's statistics, its iterator and the kernel's list must tell the same; every path the

@@ -108,7 +108,7 @@ static void deep(void)
     recorder_clear(&recorder);
     CHECK_EQ(coverage_of(watcher, 1, NULL), RINOTIFY_COVERAGE_COMPLETE);
     CHECK_EQ(get_stats(watcher).watchpoints, DEPTH + 3);
-    CHECK_EQ(kernel_watch_count(watcher), DEPTH + 3);
+    CHECK_WATCHES(watcher, DEPTH + 3);
 
     /* The path of a gap, and its way back. */
     dir = descend("t", DEPTH, false);

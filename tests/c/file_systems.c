@@ -106,7 +106,7 @@ static void proc(void)
     CHECK_OK(inotify_watcher_ignore(watcher, "/proc/self"));
     CHECK_OK(inotify_watcher_ignore(watcher, "/proc/sys/fs"));
     drain(watcher);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     inotify_watcher_destroy(watcher);
 }
 

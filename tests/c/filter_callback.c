@@ -21,7 +21,7 @@ static void asked(void)
     watch_filtered(watcher, "t", RINOTIFY_WATCH_MASK, TREE | RINOTIFY_WATCH_EMIT_EXISTING,
                    PATTERNS(".git"), true, &filtered);
     CHECK_EQ(filtered.asked.ids[0], filtered.id);
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     EXPECT_SET(watcher, recorder, "create|is_dir t/a [synthetic]",
                "create|is_dir t/no [synthetic]", "create|is_dir t/.git [synthetic]",
                "create t/file [synthetic]", "create|is_dir t/a/b [synthetic]");
@@ -33,7 +33,7 @@ static void asked(void)
     EXPECT_SET(watcher, recorder, "create|is_dir t/a/no", "create|is_dir t/a/c",
                "create|is_dir t/a/c/d [synthetic]", "create t/a/c/d/f [synthetic]");
     EXPECT_ASKED(watcher, &filtered, "2 t/a/no", "2 t/a/c", "3 t/a/c/d");
-    CHECK_EQ(kernel_watch_count(watcher), 5);
+    CHECK_WATCHES(watcher, 5);
     CHECK_TABLES(watcher);
 
     /* Renamed to a name that is refused: what is queued behind the rename is not told. */
@@ -43,7 +43,7 @@ static void asked(void)
     EXPECT(watcher, recorder, "moved_from|is_dir t/a/c", "moved_to|is_dir t/a/b/no <- t/a/c",
            "create t/a/f");
     EXPECT_ASKED(watcher, &filtered, "3 t/a/b/no");
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     CHECK_TABLES(watcher);
     move("t/a/b/no", "t/a/b/yes");
     EXPECT_SET(watcher, recorder, "moved_from|is_dir t/a/b/no",
@@ -57,7 +57,7 @@ static void asked(void)
     EXPECT(watcher, recorder, "moved_from|is_dir t/a/b/yes", "moved_to|is_dir t/no2 <- t/a/b/yes",
            "moved_from|is_dir t/no2", "moved_to|is_dir t/yes <- t/no2", "create t/yes/d/g");
     EXPECT_ASKED(watcher, &filtered, "1 t/no2", "1 t/yes");
-    CHECK_EQ(kernel_watch_count(watcher), 5);
+    CHECK_WATCHES(watcher, 5);
     CHECK_TABLES(watcher);
     CHECK_OK(inotify_watcher_ignore(watcher, "t"));
     CHECK_EQ(filtered.recorder.released, 1);
@@ -81,7 +81,7 @@ static void gone_meanwhile(void)
     make_dir("t/d");
     CHECK_OK(inotify_watcher_sync(watcher));
     EXPECT_ASKED(watcher, &filtered, "1 t/d", "1 t/e");
-    CHECK_EQ(kernel_watch_count(watcher), 4);
+    CHECK_WATCHES(watcher, 4);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
     filtered_clear(&filtered);
@@ -113,7 +113,7 @@ static void readable(void)
     }
     CHECK_EQ(inotify_watcher_do_read(watcher), 0);
     CHECK_EQ(filtered.asked.count, 1 + 10 + 9 * 10);
-    CHECK_EQ(kernel_watch_count(watcher), 1 + 1 + 9 + 9 * 9);
+    CHECK_WATCHES(watcher, 1 + 1 + 9 + 9 * 9);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
     filtered_clear(&filtered);
@@ -169,7 +169,7 @@ static void large_tree(void)
     options.filter = count_asked;
     CHECK_OK(inotify_watcher_watch_with(watcher, "t", &options));
     CHECK_EQ(large.count, all + (all - 1) * 50);
-    CHECK_EQ(kernel_watch_count(watcher), 1 + (all - 1) * 50);
+    CHECK_WATCHES(watcher, 1 + (all - 1) * 50);
     CHECK(large.figures > 0);
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK_TABLES(watcher);
@@ -179,7 +179,7 @@ static void large_tree(void)
     large.count = 0;
     CHECK_EQ(inotify_watcher_watch_with(watcher, "t", &options), -ECANCELED);
     CHECK(large.count < all + (all - 1) * 50);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     CHECK_EQ(get_stats(watcher).pending, 0);
     CHECK_EQ(get_stats(watcher).directories, 0);
     inotify_watcher_destroy(watcher);
@@ -272,7 +272,7 @@ static void acts(void)
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK_EQ(active.asked, 1);
     CHECK_EQ(active.recorder.released, 1);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
     recorder_clear(&active.recorder);
@@ -284,7 +284,7 @@ static void acts(void)
     watcher = active_watcher(&active, true);
     CHECK_EQ(active.asked, 2);
     CHECK_OK(inotify_watcher_sync(watcher));
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
     remove_tree("t");
@@ -294,7 +294,7 @@ static void acts(void)
     make_dirs("t/a/b");
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK_EQ(active.asked, 2);
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     /* Renamed, asked about, and ignored meanwhile: then a yes does not bring it back. */
     active.act = IGNORE_BELOW;
     move("t/a/b", "t/b");
@@ -304,7 +304,7 @@ static void acts(void)
     CHECK_EQ(active.asked, 3);
     CHECK_EQ(recorder_count(&active.recorder, "create t/b/unseen"), 0);
     CHECK_EQ(recorder_count(&active.recorder, "create t/a/f"), 1);
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
     recorder_clear(&active.recorder);
@@ -315,7 +315,7 @@ static void acts(void)
     watcher = active_watcher(&active, true);
     CHECK_EQ(active.asked, 2);
     CHECK_EQ(get_stats(watcher).watches, 3);
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     make_file("t/a/b/f");
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK_EQ(recorder_count(&active.recorder, "create t/a/b/f"), 2);
@@ -355,7 +355,7 @@ static void watched_again(void)
     make_dirs("t/a/no");
     EXPECT(watcher, &filtered.recorder, "create|is_dir t/a/no");
     EXPECT_ASKED(watcher, &filtered, "1 t/a", "1 t/no", "2 t/a/no");
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     inotify_watcher_destroy(watcher);
     filtered_clear(&filtered);
 }

@@ -20,7 +20,7 @@ static void at_setup(void)
     watch_filtered(watcher, "t", RINOTIFY_WATCH_MASK, TREE,
                    PATTERNS(".git", "node_*", "/build"), false, &filtered);
     /* t, t/src, t/src/deep, t/src/build, t/src/build/out */
-    CHECK_EQ(kernel_watch_count(watcher), 5);
+    CHECK_WATCHES(watcher, 5);
     EXPECT_NOTHING(watcher, &filtered.recorder);
     CHECK_TABLES(watcher);
     CHECK_EQ(inotify_watcher_is_watched(watcher, "t/.git"), 0);
@@ -38,7 +38,7 @@ static void at_setup(void)
     EXPECT(watcher, &filtered.recorder, "delete|is_dir t/.git");
     CHECK_OK(inotify_watcher_ignore(watcher, "t"));
     CHECK_EQ(filtered.recorder.released, 1);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     inotify_watcher_destroy(watcher);
     filtered_clear(&filtered);
 }
@@ -58,7 +58,7 @@ static void later(void)
                    PATTERNS(".git"), false, &filtered);
     EXPECT_SET(watcher, &filtered.recorder, "create|is_dir t/.git [synthetic]",
                "create|is_dir t/a [synthetic]", "create t/a/f [synthetic]");
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     make_dirs("t/a/b/.git/objects/00");
     make_file("t/a/b/.git/f");
     EXPECT_SET(watcher, &filtered.recorder, "create|is_dir t/a/b",
@@ -69,7 +69,7 @@ static void later(void)
     move("o/d", "t/d");
     EXPECT_SET(watcher, &filtered.recorder, "moved_to|is_dir t/d",
                "create|is_dir t/d/.git [synthetic]", "create|is_dir t/d/e [synthetic]");
-    CHECK_EQ(kernel_watch_count(watcher), 5);
+    CHECK_WATCHES(watcher, 5);
     CHECK_TABLES(watcher);
     /* Out of the tree, from where nobody looks. */
     move("t/d/.git", "o/git");
@@ -78,10 +78,10 @@ static void later(void)
     move("t/.git/objects", "t/a/objects");
     EXPECT_SET(watcher, &filtered.recorder, "moved_to|is_dir t/d/.git",
                "moved_to|is_dir t/a/objects");
-    CHECK_EQ(kernel_watch_count(watcher), 6);
+    CHECK_WATCHES(watcher, 6);
     move("t/a/objects", "t/.git/objects");
     EXPECT(watcher, &filtered.recorder, "moved_from|is_dir t/a/objects");
-    CHECK_EQ(kernel_watch_count(watcher), 5);
+    CHECK_WATCHES(watcher, 5);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
     filtered_clear(&filtered);
@@ -97,12 +97,12 @@ static void renamed(void)
     make_dirs("t/.git/objects/00");
     make_file("t/.git/config");
     watch_filtered(watcher, "t", RINOTIFY_WATCH_MASK, TREE, PATTERNS(".git"), false, &filtered);
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     move("t/.git", "t/git");
     EXPECT_SET(watcher, recorder, "moved_from|is_dir t/.git", "moved_to|is_dir t/git <- t/.git",
                "create|is_dir t/git/objects [synthetic]",
                "create|is_dir t/git/objects/00 [synthetic]", "create t/git/config [synthetic]");
-    CHECK_EQ(kernel_watch_count(watcher), 4);
+    CHECK_WATCHES(watcher, 4);
     make_file("t/git/objects/00/f");
     EXPECT(watcher, recorder, "create t/git/objects/00/f");
     CHECK_TABLES(watcher);
@@ -111,7 +111,7 @@ static void renamed(void)
     move("t/git", "t/.git");
     make_file("t/.git/objects/00/unseen");
     EXPECT(watcher, recorder, "moved_from|is_dir t/git", "moved_to|is_dir t/.git <- t/git");
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     CHECK_EQ(inotify_watcher_is_watched(watcher, "t/.git"), 0);
     CHECK_TABLES(watcher);
 
@@ -123,7 +123,7 @@ static void renamed(void)
     CHECK_EQ(recorder_count(recorder, "create|is_dir t/y/objects [synthetic]"), 1);
     CHECK_EQ(recorder_count(recorder, "create|is_dir t/y/objects/00 [synthetic]"), 1);
     CHECK_EQ(recorder_count(recorder, "create t/y/objects/00/f [synthetic]"), 1);
-    CHECK_EQ(kernel_watch_count(watcher), 4);
+    CHECK_WATCHES(watcher, 4);
     CHECK_TABLES(watcher);
     recorder_clear(recorder);
 
@@ -140,7 +140,7 @@ static void renamed(void)
                "create t/d/objects/00/f [synthetic]", "create t/d/objects/00/unseen [synthetic]",
                "create t/d/late [synthetic]", "create t/d/config [synthetic]");
     /* t, t/d, t/d/objects, t/d/objects/00 */
-    CHECK_EQ(kernel_watch_count(watcher), 4);
+    CHECK_WATCHES(watcher, 4);
     CHECK_EQ(inotify_watcher_is_watched(watcher, "t/.git/in"), 0);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
@@ -160,7 +160,7 @@ static void paths(void)
     watch_filtered(watcher, "t", RINOTIFY_WATCH_MASK, TREE, PATTERNS("a/cache/", "/[b-c]/*/cache"),
                    false, &filtered);
     /* t, a, b, b/cache, b/cache/x, b/c */
-    CHECK_EQ(kernel_watch_count(watcher), 6);
+    CHECK_WATCHES(watcher, 6);
     EXPECT_NOTHING(watcher, recorder);
     CHECK_TABLES(watcher);
     /* The rename of a directory above changes nothing. */
@@ -171,7 +171,7 @@ static void paths(void)
     make_file("t/a/cache/f");
     EXPECT(watcher, recorder, "moved_from|is_dir t/b", "moved_to|is_dir t/a <- t/b",
            "create t/a/cache/f");
-    CHECK_EQ(kernel_watch_count(watcher), 6);
+    CHECK_WATCHES(watcher, 6);
     /* That of its own name does. */
     move("t/d/cache", "t/d/other");
     EXPECT_SET(watcher, recorder, "moved_from|is_dir t/d/cache",
@@ -184,7 +184,7 @@ static void paths(void)
            "moved_to|is_dir t/a/c/plain <- t/a/cache", "moved_from|is_dir t/a/c/plain",
            "moved_to|is_dir t/a/cache <- t/a/c/plain");
     /* t, a, a/c, d, d/other, d/other/x */
-    CHECK_EQ(kernel_watch_count(watcher), 6);
+    CHECK_WATCHES(watcher, 6);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
     filtered_clear(&filtered);
@@ -202,7 +202,7 @@ static void two_watches(void)
     make_dirs("t/b/x");
     watch_filtered(watcher, "t", RINOTIFY_WATCH_MASK, TREE, PATTERNS("a"), false, &one);
     watch_filtered(watcher, "t", RINOTIFY_WATCH_MASK, TREE, PATTERNS("b"), false, &two);
-    CHECK_EQ(kernel_watch_count(watcher), 5);
+    CHECK_WATCHES(watcher, 5);
     make_file("t/a/x/f");
     make_file("t/b/x/f");
     EXPECT(watcher, &one.recorder, "create t/b/x/f");
@@ -225,7 +225,7 @@ static void two_watches(void)
                "create t/c/x/g");
     CHECK_TABLES(watcher);
     CHECK_OK(inotify_watcher_ignore_watch(watcher, two.id));
-    CHECK_EQ(kernel_watch_count(watcher), 5);
+    CHECK_WATCHES(watcher, 5);
     make_file("t/c/x/h");
     EXPECT(watcher, &one.recorder, "create t/c/x/h");
     CHECK_EQ(one.recorder.released + two.recorder.released, 1);
@@ -252,7 +252,7 @@ static void ignored_too(void)
     make_file("t/d/unseen-too");
     EXPECT(watcher, recorder, "moved_from|is_dir t/d", "moved_to|is_dir t/out <- t/d",
            "moved_from|is_dir t/out", "moved_to|is_dir t/d <- t/out");
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     CHECK_EQ(inotify_watcher_ignore(watcher, "t/d"), -ENOENT);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
@@ -281,20 +281,20 @@ static void bad_lists(void)
     CHECK_STR(last_error(watcher).step, "options.excludes");
     options.excludes = PATTERNS("/");
     CHECK_EQ(inotify_watcher_watch_with(watcher, "t", &options), -EINVAL);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     /* An empty list is none. The list and its strings are the caller's again after the call. */
     options.excludes = PATTERNS(NULL);
     CHECK_OK(inotify_watcher_watch_with(watcher, "t", &options));
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     CHECK_OK(inotify_watcher_ignore(watcher, "t"));
     options.excludes = list;
     CHECK_OK(inotify_watcher_watch_with(watcher, "t", &options));
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     pattern[0] = 'b';
     list[0] = NULL;
     make_dirs("t/b/b");
     EXPECT(watcher, &filtered.recorder, "create|is_dir t/b/b");
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     /* Of an older program, whose struct ends before it. */
     options.size = offsetof(inotify_watcher_watch_options, filter);
     options.user_data = NULL;
@@ -303,7 +303,7 @@ static void bad_lists(void)
     CHECK_OK(inotify_watcher_ignore(watcher, "t"));
     options.user_data = &filtered;
     CHECK_OK(inotify_watcher_watch_with(watcher, "t", &options));
-    CHECK_EQ(kernel_watch_count(watcher), 4);
+    CHECK_WATCHES(watcher, 4);
     inotify_watcher_destroy(watcher);
     filtered_clear(&filtered);
 }

@@ -158,7 +158,7 @@ int main(void)
 
     round.reader = self();
     CHECK_OK(inotify_watcher_sync(round.watcher));
-    CHECK_EQ(kernel_watch_count(round.watcher), 0);
+    CHECK_WATCHES(round.watcher, 0);
     CHECK_EQ(get_stats(round.watcher).directories, 0);
     for (unsigned i = 0; i < round.used; i++) {
         asked += (unsigned)round.slots[i].asked;
@@ -168,7 +168,7 @@ int main(void)
     make_watch(&round);
     CHECK_OK(inotify_watcher_sync(round.watcher));
     /* t, a, b, and in each ten directories: with x below those of b, and only no in those of a. */
-    CHECK_EQ(kernel_watch_count(round.watcher), 1 + 2 + 20 + 10);
+    CHECK_WATCHES(round.watcher, 1 + 2 + 20 + 10);
     CHECK_TABLES(round.watcher);
     inotify_watcher_destroy(round.watcher);
     CHECK_SYS(close(round.over));

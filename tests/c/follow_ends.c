@@ -174,7 +174,7 @@ static void unmounted(void)
     CHECK_STR(recorder.lines[recorder.count - 1], "delete m/d/x [root] [synthetic]");
     CHECK_EQ(recorder_count(&recorder, "unmount m/d/x"), 1);
     recorder_clear(&recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     make_dir("m/d");
     CHECK_OK(inotify_watcher_sync(watcher));
     write_file("m/d/x", "2");

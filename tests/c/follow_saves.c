@@ -42,7 +42,7 @@ static void end(void)
     CHECK_TABLES(watcher);
     CHECK_OK(inotify_watcher_ignore(watcher, "d/x"));
     CHECK_OK(inotify_watcher_sync(watcher));
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     CHECK_EQ(get_stats(watcher).internal_watchpoints, 2);
     inotify_watcher_destroy(watcher);
 }

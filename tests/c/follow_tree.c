@@ -38,14 +38,14 @@ static void made_again(void)
     make_dirs("d/s");
     make_file("d/s/f");
     begin("d", RINOTIFY_WATCH_MASK, TREE);
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     remove_file("d/s/f");
     remove_dir("d/s");
     CHECK_OK(inotify_watcher_sync(watcher));
     recorder_clear(&recorder);
     remove_dir("d");
     EXPECT(watcher, &recorder, "delete|is_dir d [root]");
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     make_dir("d");
     EXPECT(watcher, &recorder, "create|is_dir d [root]");
     make_dirs("d/s");
@@ -56,7 +56,7 @@ static void made_again(void)
     CHECK_EQ(strncmp(recorder.lines[1], "create d/s/f", 12), 0);
     CHECK_EQ(recorder.count, 2);
     recorder_clear(&recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     end();
 }
 
@@ -78,7 +78,7 @@ static void came_as_a_whole(void)
     CHECK_EQ(recorder_count(&recorder, "create d/g [synthetic]"), 1);
     CHECK_EQ(recorder.count, 5);
     recorder_clear(&recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     make_file("d/s/t/h");
     EXPECT(watcher, &recorder, "create d/s/t/h");
     end();
@@ -100,7 +100,7 @@ static void replaced(void)
     make_file("old/s/later");
     make_file("d/r/f");
     EXPECT(watcher, &recorder, "create d/r/f");
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     end();
 }
 
@@ -121,7 +121,7 @@ static void swapped(void)
     make_file("v1/r/f");
     make_file("d/s/f");
     EXPECT(watcher, &recorder, "create d/s/f");
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     end();
 }
 
@@ -216,13 +216,13 @@ static void overlapping(void)
     make_file("d/t/h");
     EXPECT_NOTHING(watcher, &other);
     EXPECT_NOTHING(watcher, &parent);
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     move("d/t", "d/s");
     EXPECT_SET(watcher, &recorder, "moved_to|is_dir d/s [root]", "create d/s/f [synthetic]",
                "create d/s/g [synthetic]", "create d/s/h [synthetic]");
     EXPECT_NOTHING(watcher, &parent);
     CHECK_OK(inotify_watcher_ignore(watcher, "d/s"));
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     remove_tree("d");
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK_STR(parent.lines[parent.count - 1], "ignored d");

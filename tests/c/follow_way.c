@@ -29,12 +29,12 @@ static int64_t begin(const char *path)
 static void end(const char *path)
 {
     if (access(path, F_OK) == 0) {
-        CHECK_EQ(kernel_watch_count(watcher), 1);
+        CHECK_WATCHES(watcher, 1);
         CHECK(kernel_watches_path(watcher, path));
         write_file(path, "again");
         EXPECT(watcher, &recorder, format("close_write %s", path));
     } else {
-        CHECK_EQ(kernel_watch_count(watcher), 0);
+        CHECK_WATCHES(watcher, 0);
     }
     CHECK_EQ(inotify_watcher_is_watched(watcher, path), 1);
     CHECK_TABLES(watcher);
@@ -42,7 +42,7 @@ static void end(const char *path)
     CHECK_EQ(inotify_watcher_is_watched(watcher, path), 0);
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK_EQ(get_stats(watcher).internal_watchpoints, 2);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     EXPECT_NOTHING(watcher, &recorder);
     inotify_watcher_destroy(watcher);
 }
@@ -51,7 +51,7 @@ static void end(const char *path)
 static void not_yet(void)
 {
     begin("a/b/c/x");
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     make_dir("a");
     step();
     make_dir("a/b");

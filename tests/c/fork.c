@@ -51,7 +51,7 @@ int main(void)
     make_file("t/before");
     fork_and_destroy(watcher);
     CHECK_EQ(recorder.released, 0);
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     make_dirs("t/d/e/f/g");
     make_file("t/d/e/f/g/h");
     /* What stood in the queue is still the parent's. */

@@ -23,7 +23,7 @@ static void queued(void)
     CHECK_EQ(inotify_watcher_ignore_watch(watcher, id), -ENOENT);
     CHECK_OK(inotify_watcher_ignore(watcher, "t"));
     CHECK_EQ(inotify_watcher_ignore(watcher, "t"), -ENOENT);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     CHECK_EQ(get_stats(watcher).watches, 0);
     CHECK_EQ(get_stats(watcher).directories, 0);
     CHECK_OK(inotify_watcher_sync(watcher));
@@ -120,7 +120,7 @@ static void below_a_root(void)
            "create|is_dir ./t/d/e/unseen", "create ./t/stays/a", "attrib|is_dir ./t/d");
     CHECK_TABLES(watcher);
     CHECK_OK(inotify_watcher_ignore(watcher, "./t"));
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     CHECK_TABLES(watcher);
 
     /* Ignored is the directory, wherever in the tree it goes; its name for another one is free. */
@@ -154,7 +154,7 @@ static void dropped_by_the_kernel(void)
     CHECK_OK(inotify_watcher_ignore_watch(watcher, id));
     CHECK_EQ(recorder.released, 1);
     EXPECT_NOTHING(watcher, &recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
 }

@@ -126,7 +126,7 @@ static void difference(bool tracks)
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK_EQ(recorder_count(&recorder, "queue_overflow t [rescan_begin]"), 1);
     CHECK(strncmp(recorder.lines[recorder.count - 1], "ignored t", 9) == 0);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     inotify_watcher_destroy(watcher);
     recorder_clear(&recorder);
 }

@@ -74,10 +74,10 @@ static void flags(void)
 
     make_dirs("t/a/b");
     id = watch(watcher, "t", RINOTIFY_WATCH_MASK, 0, &recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     /* Recursive from now on. */
     CHECK_EQ(watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE, &recorder), id);
-    CHECK_EQ(kernel_watch_count(watcher), 3);
+    CHECK_WATCHES(watcher, 3);
     make_dir("t/a/b/c");
     make_file("t/a/b/c/f");
     EXPECT(watcher, &recorder, "create|is_dir t/a/b/c", "create t/a/b/c/f [synthetic]");
@@ -85,7 +85,7 @@ static void flags(void)
     /* And no longer. */
     CHECK_EQ(watch(watcher, "t", RINOTIFY_WATCH_MASK, 0, &recorder), id);
     CHECK_OK(inotify_watcher_sync(watcher));
-    CHECK_EQ(kernel_watch_count(watcher), 1);
+    CHECK_WATCHES(watcher, 1);
     make_file("t/a/b/c/g");
     make_file("t/f");
     EXPECT(watcher, &recorder, "create t/f");
@@ -135,7 +135,7 @@ static void elsewhere(void)
     CHECK_EQ(watch(watcher, "t", IN_DELETE, 0, &recorder), here);
     make_file("t/a");
     EXPECT_NOTHING(watcher, &recorder);
-    CHECK_EQ(kernel_watch_count(watcher), 2);
+    CHECK_WATCHES(watcher, 2);
     inotify_watcher_destroy(watcher);
 }
 

@@ -17,7 +17,7 @@ static void nothing_to_tell(void)
     for (int i = 0; i < 100; i++)
         CHECK_EQ(inotify_watcher_sync(watcher), 0);
     CHECK_EQ(inotify_watcher_do_read(watcher), 0);
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     CHECK_EQ(get_stats(watcher).delivered, 0);
     inotify_watcher_destroy(watcher);
 }

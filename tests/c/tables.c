@@ -4,7 +4,9 @@
  */
 #include "check.h"
 
+#include <dirent.h>
 #include <inttypes.h>
+#include <limits.h>
 
 size_t kernel_watches(int fd, struct kernel_watch *list, size_t room)
 {
@@ -67,6 +69,47 @@ bool kernel_watches_path(const inotify_watcher *watcher, const char *path)
         found = found || list[i].inode == status.st_ino;
     free(list);
     return found;
+}
+
+static int show(const inotify_watcher_watchpoint *watchpoint, void *unused)
+{
+    (void)unused;
+    fprintf(stderr, "  the library: wd %d, %s\n", watchpoint->wd, watchpoint->path);
+    return 0;
+}
+
+/* A directory that somebody has open keeps its watch when it is deleted. */
+static void show_open_files(void)
+{
+    DIR *all = opendir("/proc/self/fd");
+
+    if (all == NULL)
+        return;
+    for (struct dirent *entry; (entry = readdir(all)) != NULL;) {
+        char target[PATH_MAX];
+        ssize_t length = readlinkat(dirfd(all), entry->d_name, target, sizeof target);
+
+        if (length > 0)
+            fprintf(stderr, "  descriptor %s: %.*s\n", entry->d_name, (int)length, target);
+    }
+    closedir(all);
+}
+
+void check_watches(const char *file, int line, const inotify_watcher *watcher, size_t count)
+{
+    size_t now = kernel_watch_count(watcher), listed;
+    struct kernel_watch *list;
+
+    if (now == count)
+        return;
+    list = all_kernel_watches(watcher, &listed);
+    for (size_t i = 0; i < listed; i++)
+        fprintf(stderr, "  the kernel: wd %d, inode %" PRIu64 ", mask %" PRIx32 "\n", list[i].wd,
+                list[i].inode, list[i].mask);
+    free(list);
+    inotify_watcher_for_each_watchpoint(watcher, show, NULL);
+    show_open_files();
+    check_fail(file, line, "the kernel has %zu watches, should be %zu", now, count);
 }
 
 inotify_watcher_stats get_stats(const inotify_watcher *watcher)

@@ -238,7 +238,7 @@ static void same_watch(void)
     CHECK_EQ(pthread_join(other, NULL), 0);
     CHECK_EQ(get_stats(watcher).watches, 0);
     CHECK_OK(inotify_watcher_sync(watcher));
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     inotify_watcher_destroy(watcher);
 }
 

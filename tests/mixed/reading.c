@@ -134,7 +134,7 @@ void reader_end(void)
     CHECK_EQ(gone, copy.ended ? -ENOENT : 0);
     CHECK_EQ(copy.released, 1);
     reader_drain();
-    CHECK_EQ(kernel_watch_count(watcher), 0);
+    CHECK_WATCHES(watcher, 0);
     inotify_watcher_destroy(watcher);
     CHECK_EQ(copy.released, 1);
 }
