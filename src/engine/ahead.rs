@@ -14,9 +14,9 @@ use super::{Engine, Exchange, Recheck};
 use crate::sys::Errno;
 
 use libc::{
-    IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
+    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
+    IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW,
 };
-use libc::{IN_MOVED_TO, IN_Q_OVERFLOW};
 
 /// How often the queue is asked again when the directory whose lock would be waited for cannot be
 /// reached.
@@ -480,10 +480,10 @@ impl<W: World> Engine<W> {
             |after: usize| self.input.from(after).take_while(whole).filter(|raw| raw.wd == next.wd);
         let named = |raw: &Raw| self.input.name(raw) == name;
         let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
-        // A late ATTRIB can carry the name of an entry that is gone, so it counts less than what
-        // comes and goes, and less than a look.
+        // What is done to an entry shows it, but for ATTRIB, which can come when the entry is gone.
         let end = first.map_or(usize::MAX, |raw| raw.at);
-        let used = of_dir(next.next).take_while(|raw| raw.at < end).any(|raw| named(&raw));
+        let shows = |raw: Raw| raw.mask & IN_ATTRIB == 0 && named(&raw);
+        let used = of_dir(next.next).take_while(|raw| raw.at < end).any(shows);
         match first {
             // It came to be: it was not there.
             Some(raw) if raw.mask & IN_CREATE != 0 => Some(false),
