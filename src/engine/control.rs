@@ -226,6 +226,7 @@ impl<W: World> Engine<W> {
             return Ok(());
         };
         let follow = flags.contains(WatchFlags::FOLLOW_NAME);
+        self.may_be_deep(number, mask, flags)?;
         if follow && !self.follows_name(number) {
             self.follow_late(number)?;
         } else if !follow && self.follows_name(number) {
@@ -304,6 +305,23 @@ impl<W: World> Engine<W> {
             self.wake();
         }
         self.poke_again()
+    }
+
+    /// What is a file has nothing below it.
+    fn may_be_deep(&mut self, number: u32, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
+        let deep = flags.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD);
+        let Some(watch) = self.watch(number).filter(|watch| deep && !watch.deep()) else {
+            return Ok(());
+        };
+        let follow = flags.contains(WatchFlags::FOLLOW_NAME);
+        let nofollow = IN_DONT_FOLLOW & if follow { mask } else { watch.mask } != 0;
+        let path = watch.path.clone();
+        if self.is_there(number)
+            && self.world.open(&path, nofollow).is_err_and(|e| e.0 == libc::ENOTDIR)
+        {
+            return Err(Failure::new(Errno(libc::ENOTDIR), "open", path));
+        }
+        Ok(())
     }
 
     /// Files are no longer remembered.

@@ -94,6 +94,33 @@ static void flags(void)
 }
 
 /* One watch, one release, however often it was asked for; and ids are not used again. */
+/* A file has no tree: what it was asked for stays. */
+static void a_file(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+
+    make_file("f");
+    for (unsigned i = 0; i < 4; i++) {
+        uint32_t first = i % 2 != 0 ? RINOTIFY_WATCH_FOLLOW_NAME : 0;
+        uint32_t then = i / 2 != 0 ? RINOTIFY_WATCH_FOLLOW_NAME : 0;
+        int64_t id = watch(watcher, "f", IN_ATTRIB, first, &recorder);
+
+        CHECK_EQ(inotify_watcher_watch(watcher, "f", IN_MODIFY, then | TREE, record, &recorder),
+                 -ENOTDIR);
+        CHECK_SYS(chmod("f", 0600));
+        write_file("f", "x");
+        EXPECT(watcher, &recorder, "attrib f");
+        CHECK_EQ(watch(watcher, "f", IN_MODIFY, then, &recorder), id);
+        CHECK_OK(inotify_watcher_ignore(watcher, "f"));
+        EXPECT_NOTHING(watcher, &recorder);
+    }
+    CHECK_WATCHES(watcher, 0);
+    inotify_watcher_destroy(watcher);
+    recorder_clear(&recorder);
+    remove_file("f");
+}
+
 static void ids_and_release(void)
 {
     inotify_watcher *watcher = create();
@@ -232,6 +259,8 @@ int main(void)
     mask_below_a_rename();
     check_case("flags");
     flags();
+    check_case("a-file");
+    a_file();
     check_case("ids-and-release");
     ids_and_release();
     check_case("elsewhere");
