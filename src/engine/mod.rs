@@ -6,6 +6,7 @@ mod apply;
 mod barrier;
 mod batch;
 mod blockers;
+mod change;
 mod claim;
 mod compare;
 mod control;

@@ -1,0 +1,200 @@
+//! What is asked for again: another mask, other flags, of a watch that stands.
+
+use super::Engine;
+use super::mask::EVENTS;
+use super::scan::gone;
+use super::tree::{Flags, NONE, NodeId};
+use super::watches::{Failure, WatchFlags};
+use super::world::World;
+use crate::sys::Errno;
+
+use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_ONLYDIR};
+
+impl<W: World> Engine<W> {
+    /// Changes mask and flags of a watch, in the kernel too. If that fails at the root it is as it
+    /// was; what fails below is told as an event.
+    pub fn change_watch(&mut self, id: i64, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
+        let Some(&number) = self.by_id.get(&id) else {
+            return Ok(());
+        };
+        let follow = flags.contains(WatchFlags::FOLLOW_NAME);
+        self.may_be_deep(number, mask, flags)?;
+        if follow && !self.follows_name(number) {
+            self.follow_late(number)?;
+        } else if !follow && self.follows_name(number) {
+            self.follow_no_more(number)?;
+        }
+        let Some(watch) = self.watch_mut(number) else {
+            return Ok(());
+        };
+        let (old, spelled) = (watch.mask, watch.path.clone());
+        let before_flags = watch.flags;
+        let new = if mask & IN_MASK_ADD != 0 { mask | (watch.mask & EVENTS) } else { mask };
+        // A link or what it leads to: what is watched stays so, unless it is looked for by its name.
+        let new = if follow { new } else { new & !IN_DONT_FOLLOW | watch.mask & IN_DONT_FOLLOW };
+        let before = (watch.root_mask(), watch.inner_mask(), watch.flags);
+        watch.mask = new;
+        watch.flags = flags;
+        let tracked = before_flags.contains(WatchFlags::TRACK_ENTRIES);
+        let tracks = flags.contains(WatchFlags::TRACK_ENTRIES);
+        let after = (watch.root_mask(), watch.inner_mask(), watch.flags);
+        let (root, path) = (watch.root, watch.absolute.clone());
+        if follow {
+            // The directories on the way may have to be asked for something else now; and who asks
+            // again wants to know what is there.
+            self.seek(number);
+        }
+        if before.0 != after.0 && self.is_there(number) {
+            let mask = after.0 | self.gaps.bits(root) | (new & IN_DONT_FOLLOW);
+            // As for a new watch, the spelling may lead there where the absolute path does not.
+            let add = |engine: &mut Self, bits| match engine.world.add_path(&path, mask | bits) {
+                Err(Errno(libc::EACCES)) => engine.world.add_path(&spelled, mask | bits),
+                other => other,
+            };
+            // It may have been replaced, which the queue will tell.
+            if let Err(errno) = self.remask(root, add)
+                && errno != Errno(libc::ESTALE)
+            {
+                if let Some(watch) = self.watch_mut(number) {
+                    (watch.mask, watch.flags) = (old, before.2);
+                }
+                return Err(Failure::new(errno, "inotify_add_watch", spelled));
+            }
+        }
+        if !after.2.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD) {
+            while self.tree.first(root) != NONE {
+                let child = self.tree.first(root);
+                self.drop_child(child);
+            }
+        }
+        let deeper = after.2.difference(before.2).contains(WatchFlags::RECURSIVE);
+        self.count_wishes();
+        if before.1 != after.1 {
+            self.remask_below(number, root, after.1);
+        }
+        if tracked && !tracks {
+            self.forget_files(root);
+        }
+        let remember = tracks && !tracked;
+        if (deeper || remember) && self.is_there(number) {
+            if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
+                let identity = self.world.identity(&dir).ok();
+                if let Some(watch) = self.watch_mut(number) {
+                    watch.identity = identity;
+                }
+                self.keep(root, dir);
+            }
+            self.push_task(root);
+            if remember {
+                self.list_all_below(root);
+            }
+            while self.tree.has(root, Flags::TASK) || self.listing.is_some() {
+                self.scan(4096);
+                self.drop_looks();
+            }
+        }
+        if self.has_work() {
+            self.wake();
+        }
+        self.poke_again()
+    }
+
+    /// What is a file has nothing below it.
+    fn may_be_deep(&mut self, number: u32, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
+        let deep = flags.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD);
+        let Some(watch) = self.watch(number).filter(|watch| deep && !watch.deep()) else {
+            return Ok(());
+        };
+        let follow = flags.contains(WatchFlags::FOLLOW_NAME);
+        let nofollow = IN_DONT_FOLLOW & if follow { mask } else { watch.mask } != 0;
+        let path = watch.path.clone();
+        if self.is_there(number)
+            && self.world.open(&path, nofollow).is_err_and(|e| e.0 == libc::ENOTDIR)
+        {
+            return Err(Failure::new(Errno(libc::ENOTDIR), "open", path));
+        }
+        Ok(())
+    }
+
+    /// Files are no longer remembered.
+    fn forget_files(&mut self, root: NodeId) {
+        let mut stack = vec![root];
+        while let Some(dir) = stack.pop() {
+            let mut child = self.tree.first(dir);
+            while child != NONE {
+                let next = self.tree.next(child);
+                if self.tree.has(child, Flags::DIR) {
+                    stack.push(child);
+                } else if !self.tree.flags(dir).intersects(Flags::NOTING | Flags::LISTING) {
+                    self.drop_child(child);
+                }
+                child = next;
+            }
+        }
+    }
+
+    /// All directories that are watched are listed once more.
+    fn list_all_below(&mut self, root: NodeId) {
+        let mut stack = vec![root];
+        while let Some(dir) = stack.pop() {
+            let mut child = self.tree.first_dir(dir);
+            while child != NONE {
+                if self.tree.has(child, Flags::DIR) && self.tree.node(child).wd != 0 {
+                    self.push_task(child);
+                    stack.push(child);
+                }
+                child = self.tree.next(child);
+            }
+        }
+    }
+
+    fn remask_below(&mut self, number: u32, dir: NodeId, mask: u32) {
+        let mut stack = vec![dir];
+        while let Some(dir) = stack.pop() {
+            let mut child = self.tree.first_dir(dir);
+            while child != NONE {
+                if self.tree.node(child).wd != 0 {
+                    stack.push(child);
+                    let done = self.open_dir(dir).and_then(|at| {
+                        let name = self.tree.name(child).to_vec();
+                        let bits_here = self.gaps.bits(child);
+                        self.remask(child, |engine, bits| {
+                            let (_, dir) = &engine.open[at];
+                            let bits = bits | bits_here;
+                            let mask = mask | bits | IN_ONLYDIR | IN_DONT_FOLLOW;
+                            engine.world.add(dir, &name, mask)
+                        })
+                    });
+                    match done {
+                        Ok(()) => {}
+                        // It has been moved: once the queue has said where, it is asked for there.
+                        Err(errno) if gone(errno) => self.narrowed.push(child),
+                        Err(errno) => self.uncover(number, child, errno, "inotify_add_watch"),
+                    }
+                }
+                child = self.tree.next(child);
+            }
+        }
+        self.open.clear();
+    }
+
+    /// Asks the kernel for other events: adds first, which shows that the wd is the right one, and
+    /// then, if nobody shares it, narrows.
+    fn remask(
+        &mut self,
+        node: NodeId,
+        mut add: impl FnMut(&mut Self, u32) -> Result<i32, Errno>,
+    ) -> Result<(), Errno> {
+        let wd = self.tree.node(node).wd;
+        let is = add(self, IN_MASK_ADD)?;
+        if is != wd {
+            self.refuse(is);
+            return Err(Errno(libc::ESTALE));
+        }
+        if !self.tree.has(node, Flags::ALIASED) {
+            // If it fails now, wider is no harm.
+            let _ = add(self, 0);
+        }
+        Ok(())
+    }
+}
