@@ -12,6 +12,7 @@ mod compare;
 mod control;
 mod coverage;
 mod entries;
+mod exchange;
 mod figures;
 mod filter;
 mod flags;

@@ -1,0 +1,391 @@
+//! Whether a rename is half of an exchange, of which the queue does not say so.
+
+use super::ahead::Seen;
+use super::input::Raw;
+use super::mask::DIRENT;
+use super::moves::Held;
+use super::names::Name;
+use super::tree::{Flags, NONE, NodeId};
+use super::watches::WatchFlags;
+use super::world::World;
+use super::{Engine, Exchange, Recheck};
+use crate::sys::Errno;
+
+use libc::{
+    IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
+    IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW,
+};
+
+/// How often a look is repeated that the queue has overtaken.
+const LOOKS: u32 = 16;
+
+/// What stood at the target of a rename.
+enum Stood {
+    Nothing,
+    /// A directory, watched.
+    Watched(i32),
+    /// Something that has no wd, or nothing.
+    Perhaps,
+}
+
+impl<W: World> Engine<W> {
+    /// If this MOVED_TO is the first half of an exchange: the MOVED_FROM of the entry that stood
+    /// there. An exchange of a and b is queued as FROM a, TO b, FROM b, TO a; so is `mv a b; mv b
+    /// a`, and then b is gone.
+    pub(super) fn exchanged(
+        &mut self,
+        to: NodeId,
+        raw: &Raw,
+        name: &[u8],
+        held: Option<&Held>,
+    ) -> Option<Raw> {
+        if let Some(&known) = self.exchanges.iter().find(|known| known.cookie == raw.cookie) {
+            // Decided for another watch already: what its tree held then is the best knowledge.
+            if let Some((cookie, there)) = known.asked {
+                self.ask(to, name, cookie, there);
+            }
+            return known.from;
+        }
+        let from = self.find_exchange(to, raw, name, held);
+        let asked = self.rechecks.iter().find(|asked| asked.dir == to && asked.name == name);
+        let asked = asked.filter(|asked| !asked.open).map(|asked| (asked.cookie, asked.there));
+        self.exchanges.push(Exchange { cookie: raw.cookie, from, asked });
+        from
+    }
+
+    fn find_exchange(
+        &mut self,
+        to: NodeId,
+        raw: &Raw,
+        name: &[u8],
+        held: Option<&Held>,
+    ) -> Option<Raw> {
+        let wd = raw.wd;
+        let target = Name::new(name);
+        let next = self.look(to, raw.next, |engine, next| {
+            if next.mask & IN_Q_OVERFLOW != 0 {
+                return Seen::No;
+            }
+            if next.wd != wd || next.mask & DIRENT == 0 {
+                return Seen::End;
+            }
+            let same = next.mask & IN_MOVED_FROM != 0
+                && next.cookie != raw.cookie
+                && engine.input.name(next) == target.get();
+            if same { Seen::Yes(*next) } else { Seen::No }
+        })?;
+        if (next.mask ^ raw.mask) & IN_ISDIR != 0 {
+            // What moves away is not what has just come.
+            return Some(next);
+        }
+        let before = self.said_before(raw, target.get());
+        let stood = self.stood(to, raw, target.get());
+        let proven = held.is_some()
+            || before == Some(true)
+            || matches!(stood, Stood::Watched(_))
+            || self.standing(to, name).is_some();
+        let exchanged = before != Some(false)
+            && self.goes_back(to, &next, held)
+            && match stood {
+                // What is said to be gone may have come unseen. What moves away is then not what has
+                // just come, whose MOVE_SELF would come a second time.
+                Stood::Nothing => match self.came(raw, held) {
+                    Some(wd) => self.moved_on(to, &next, wd, held) == Some(false),
+                    None => false,
+                },
+                Stood::Watched(wd) => self.directory_stayed(to, raw, &next, wd, held),
+                Stood::Perhaps => match self.came(raw, held) {
+                    Some(wd) => self.moved_on(to, &next, wd, held) != Some(true),
+                    None => self.still_there(to, &next, target.get()),
+                },
+            };
+        if exchanged && proven {
+            return Some(next);
+        }
+        // If something is left, but whether it stood there before nothing shows, it is told as
+        // something new, which comes out right either way. And the MOVE_SELF that seems to be of
+        // what came can be of a move elsewhere that has no other event.
+        // The kernel merges a MOVED_TO with an identical newest event, and does not compare cookies
+        // (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may have come in
+        // between and stand there now.
+        match self.remains(to, &next, target.get()) {
+            Some(true) => self.ask(to, name, next.cookie, true),
+            Some(false) => {}
+            None => self.ask(to, name, next.cookie, false),
+        }
+        None
+    }
+
+    /// In an exchange the second entry goes where the first came from.
+    fn goes_back(&mut self, to: NodeId, next: &Raw, held: Option<&Held>) -> bool {
+        let Some(held) = held else { return true };
+        let (wd, cookie) = (held.from_wd, next.cookie);
+        let name = Name::new(&held.name);
+        self.look(to, next.next, |engine, raw| {
+            if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
+                let back = raw.wd == wd && engine.input.name(raw) == name.get();
+                return if back { Seen::Yes(()) } else { Seen::No };
+            }
+            if raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
+        })
+        .is_some()
+    }
+
+    /// To be found out, when there is time to look, whether an entry is there.
+    fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32, there: bool) {
+        self.rechecks.retain(|asked| asked.dir != dir || asked.name != name);
+        self.rechecks.push(Recheck {
+            dir,
+            name: name.to_vec(),
+            cookie,
+            there,
+            open: false,
+            tries: 0,
+            tag: self.rescan.unwrap_or(self.tag),
+            put_off: false,
+            gone: None,
+        });
+    }
+
+    /// The same, for what has been used already.
+    pub(super) fn ask_now(&mut self, dir: NodeId, name: &[u8], cookie: u32) {
+        if self.rechecks.iter().any(|asked| asked.dir == dir && asked.name == name) {
+            return;
+        }
+        self.ask(dir, name, cookie, false);
+        if let Some(asked) = self.rechecks.last_mut() {
+            asked.open = true;
+        }
+    }
+
+    /// What the buffer has last said about a name before this event: that it is there, or not.
+    fn said_before(&self, raw: &Raw, name: &[u8]) -> Option<bool> {
+        let last = self
+            .input
+            .from(0)
+            .take_while(|earlier| earlier.at < raw.at)
+            .filter(|earlier| earlier.wd == raw.wd && earlier.mask & DIRENT != 0)
+            .filter(|earlier| self.input.name(earlier) == name)
+            .last()?;
+        if last.mask & IN_MOVED_FROM == 0 {
+            return Some(last.mask & IN_DELETE == 0);
+        }
+        // It moved away; but if that was in an exchange, another has come in its place.
+        let exchanged = |known: &Exchange| known.from.is_some_and(|from| from.at == last.at);
+        let asked = self.rechecks.iter().any(|asked| asked.cookie == last.cookie);
+        if self.exchanges.iter().any(exchanged) { Some(true) } else { (!asked).then_some(false) }
+    }
+
+    /// What stood at the target before.
+    fn stood(&mut self, to: NodeId, raw: &Raw, name: &[u8]) -> Stood {
+        // After a loss of events what the tree has is not what stands there.
+        if raw.mask & IN_ISDIR == 0 || self.rescan.is_some() {
+            return Stood::Perhaps;
+        }
+        let mut nodes = Vec::new();
+        self.wds.all(&self.tree, self.tree.node(to).wd, &mut nodes);
+        let mut nothing = false;
+        for node in nodes {
+            let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+                continue;
+            };
+            let follows = watch.flags.contains(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD);
+            match self.tree.child(node, name) {
+                Some(child) if self.tree.has(child, Flags::TOMB) => nothing = true,
+                Some(child)
+                    if self.certain(child)
+                        && self.tree.node(child).wd != 0
+                        && !self.is_doubtful(child) =>
+                {
+                    return Stood::Watched(self.tree.node(child).wd);
+                }
+                Some(_) => return Stood::Perhaps,
+                // Where new directories are followed, each has a node from its first event on;
+                // unless a listing has not come to it yet.
+                None if follows
+                    && !self.tree.flags(node).intersects(Flags::LISTING | Flags::TASK) =>
+                {
+                    nothing = true;
+                }
+                None => {}
+            }
+        }
+        if nothing { Stood::Nothing } else { Stood::Perhaps }
+    }
+
+    /// The wd of the directory that came.
+    fn came(&self, raw: &Raw, held: Option<&Held>) -> Option<i32> {
+        let node = held.map_or(NONE, |held| held.node);
+        let wd = if node == NONE { 0 } else { self.tree.node(node).wd };
+        if wd == 0 { self.came_with(raw) } else { Some(wd) }
+    }
+
+    /// The wd of the directory that came with this MOVED_TO: its MOVE_SELF follows (include/linux/
+    /// fsnotify.h, fsnotify_move).
+    fn came_with(&self, raw: &Raw) -> Option<i32> {
+        let next = self.input.event(raw.next)?;
+        let shown = raw.mask & IN_ISDIR != 0 && next.mask & IN_MOVE_SELF != 0;
+        // One that was taken from the kernel meanwhile does not tell its next move.
+        (shown && self.wds.get(next.wd).is_some()).then_some(next.wd)
+    }
+
+    /// Does what moves away with `again` go where that came from which came with `raw`? Both are
+    /// behind `after`.
+    fn swaps(&self, after: &Raw, raw: &Raw, again: &Raw) -> bool {
+        let half = |mask: u32, cookie: u32| {
+            let mut all = self.input.from(after.next);
+            all.find(|other| other.mask & mask != 0 && other.cookie == cookie)
+        };
+        let from = half(IN_MOVED_FROM, raw.cookie);
+        let to = half(IN_MOVED_TO, again.cookie);
+        match (from, to) {
+            (Some(from), Some(to)) => {
+                from.wd == to.wd && self.input.name(&from) == self.input.name(&to)
+            }
+            // Perhaps with what is not watched.
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// Was it the directory that came with `raw` that moved on with `again`? `None`: what is queued
+    /// does not show it.
+    fn moved_twice(&self, raw: &Raw, again: &Raw) -> Option<bool> {
+        let came = self.came_with(raw)?;
+        for later in self.input.from(again.next) {
+            if later.wd == came && later.mask & IN_MOVE_SELF != 0 {
+                return Some(true);
+            }
+            if later.mask & IN_Q_OVERFLOW != 0 {
+                return None;
+            }
+            if later.wd == again.wd && later.mask & DIRENT != 0 && later.cookie != again.cookie {
+                return Some(false);
+            }
+        }
+        None
+    }
+
+    /// Has the directory that came moved on with `next`? Then its MOVE_SELF comes a second time,
+    /// before anything else happens to the entries here. `None`: that may have been lost.
+    fn moved_on(&mut self, to: NodeId, next: &Raw, came: i32, held: Option<&Held>) -> Option<bool> {
+        let from = held.map_or(0, |held| held.from_wd);
+        let (wd, cookie) = (next.wd, next.cookie);
+        let found = self.look(to, next.next, |_, raw| {
+            if raw.wd == came && raw.mask & IN_MOVE_SELF != 0 {
+                return Seen::Yes(Some(true));
+            }
+            if raw.mask & IN_Q_OVERFLOW != 0 {
+                return Seen::Yes(None);
+            }
+            let here = raw.mask & DIRENT != 0 && (raw.wd == wd || raw.wd == from);
+            if here && raw.cookie != cookie { Seen::No } else { Seen::End }
+        });
+        found.unwrap_or(Some(false))
+    }
+
+    /// Which directory moved away from the target: the one that stood there (an exchange), or the
+    /// one that had just come? Their MOVE_SELF tells.
+    fn directory_stayed(
+        &mut self,
+        to: NodeId,
+        raw: &Raw,
+        next: &Raw,
+        stood: i32,
+        held: Option<&Held>,
+    ) -> bool {
+        let came = self.came(raw, held).unwrap_or(0);
+        self.look(to, next.next, |_, raw| {
+            if raw.wd == stood && raw.mask & IN_MOVE_SELF != 0 {
+                return Seen::Yes(());
+            }
+            let replaced = raw.wd == stood && raw.mask & (IN_DELETE_SELF | IN_IGNORED) != 0;
+            let again = came != 0 && raw.wd == came && raw.mask & IN_MOVE_SELF != 0;
+            if replaced || again || raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
+        })
+        .is_some()
+    }
+
+    /// The same for what has no wd, files above all: only a look decides whether the target still exists;
+    /// what the queue holds about it since then counts more.
+    fn still_there(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
+        self.remains(to, next, name).unwrap_or_else(|| {
+            self.ask(to, name, next.cookie, false);
+            false
+        })
+    }
+
+    /// Is there something at a name after `next` took something away from it?
+    fn remains(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> Option<bool> {
+        let mut there = None;
+        for _ in 0..LOOKS {
+            let before = self.read_all();
+            let end = self.input.end();
+            there = match self.open_dir(to) {
+                Ok(at) => {
+                    let (_, dir) = &self.open[at];
+                    let there = match self.world.kind_of(dir, name) {
+                        Ok(_) => Some(true),
+                        Err(Errno(libc::ENOENT)) => Some(false),
+                        Err(_) => None,
+                    };
+                    // What the look has seen must have been queued, too.
+                    if self.world.settle(dir) { there } else { None }
+                }
+                Err(_) => None,
+            };
+            if !self.read_all() || !before {
+                there = None;
+            }
+            let overtaken = self.input.from(end).any(|raw| {
+                raw.wd == next.wd && raw.mask & DIRENT != 0 && self.input.name(&raw) == name
+            });
+            if there.is_none() || !overtaken {
+                break;
+            }
+            there = None;
+        }
+        if self.input.from(next.next).any(|raw| raw.mask & IN_Q_OVERFLOW != 0) {
+            // What is there now can have come to be by what was lost.
+            there = None;
+        }
+        self.stayed(next, name, there)
+    }
+    /// Did the entry stay when `next` took something of its name away? What is said of the name
+    /// next decides, and a look if nothing is. `None`: neither is to be had.
+    fn stayed(&self, next: &Raw, name: &[u8], there: Option<bool>) -> Option<bool> {
+        let whole = |raw: &Raw| raw.mask & IN_Q_OVERFLOW == 0;
+        let of_dir =
+            |after: usize| self.input.from(after).take_while(whole).filter(|raw| raw.wd == next.wd);
+        let named = |raw: &Raw| self.input.name(raw) == name;
+        let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
+        // What is done to an entry shows it, but for ATTRIB, which can come when the entry is gone.
+        let end = first.map_or(usize::MAX, |raw| raw.at);
+        let shows = |raw: Raw| raw.mask & IN_ATTRIB == 0 && named(&raw);
+        let used = of_dir(next.next).take_while(|raw| raw.at < end).any(shows);
+        match first {
+            // It came to be: it was not there.
+            Some(raw) if raw.mask & IN_CREATE != 0 => Some(false),
+            Some(raw) if raw.mask & IN_MOVED_TO != 0 => {
+                // Perhaps an exchange again, for which it must have been there; or else it is
+                // replaced, and whether there was something no longer matters much.
+                let again = of_dir(raw.next).find(|raw| raw.mask & DIRENT != 0);
+                let again = again.filter(|again| {
+                    again.mask & IN_MOVED_FROM != 0 && again.cookie != raw.cookie && named(again)
+                });
+                let before = match again {
+                    Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
+                    Some(again) if !self.swaps(next, &raw, &again) => Some(false),
+                    Some(again) => match self.moved_twice(&raw, &again) {
+                        Some(moved) => Some(!moved),
+                        None => self.stayed(&again, name, there),
+                    },
+                    None => Some(false),
+                };
+                before.map(|before| before || used)
+            }
+            Some(_) => Some(true),
+            None => there.or(used.then_some(true)),
+        }
+    }
+}
