@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::Engine;
-use super::coverage::Blocker;
+use super::gaps::Blocker;
 use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 

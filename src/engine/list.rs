@@ -1,7 +1,7 @@
 //! Listing: what a directory has, read in bounded steps.
 
 use super::Engine;
-use super::coverage::is_limit;
+use super::gaps::is_limit;
 use super::looks::READING;
 use super::scan::{CLAIM_COST, Task, Trouble};
 use super::tree::{Flags, Folding, Marks, NONE, NodeId};

@@ -17,6 +17,7 @@ mod figures;
 mod filter;
 mod flags;
 mod follow;
+mod gaps;
 mod glob;
 mod hidden;
 mod index;
@@ -59,8 +60,8 @@ pub use world::{Kernel, World};
 
 use crate::sys::{Errno, ListBuffer};
 use barrier::Barrier;
-use coverage::Gaps;
 use filter::Question;
+use gaps::Gaps;
 use hidden::Hidden;
 use input::{Input, Raw};
 use list::Listing;

@@ -1,7 +1,7 @@
 //! Directories that are not covered are tried again: as directories that are new.
 
 use super::Engine;
-use super::coverage::Gap;
+use super::gaps::Gap;
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;

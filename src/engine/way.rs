@@ -55,7 +55,7 @@ impl<W: World> Engine<W> {
             return;
         }
         let Some(root) = self.watch(number).map(|watch| watch.root) else { return };
-        let waiting = |(&node, gap): (&NodeId, &super::coverage::Gap)| {
+        let waiting = |(&node, gap): (&NodeId, &super::gaps::Gap)| {
             (gap.watch == number && gap.waits_for(root)).then_some(node)
         };
         let waiting: Vec<_> = self.gaps.at.iter().filter_map(waiting).collect();
