@@ -82,8 +82,11 @@ pub unsafe extern "C" fn inotify_watcher_do_read(watcher: *mut inotify_watcher) 
 /// current directory of this call. `mask` has IN_* bits of inotify(7), at least one event bit;
 /// IN_ONLYDIR, IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_ONESHOT, IN_MASK_ADD and IN_MASK_CREATE mean what
 /// they mean there, for this watch alone; only IN_EXCL_UNLINK is one for all watches of a directory,
-/// as the kernel has it once: where one of them asks for it, which RINOTIFY_WATCH_RECURSIVE and
-/// RINOTIFY_WATCH_AUTO_ADD do by themselves, none is told of files that have no name any more.
+/// as the kernel has it once: where one of them asks for it, which those with RINOTIFY_WATCH_RECURSIVE,
+/// AUTO_ADD, EMIT_EXISTING or TRACK_ENTRIES do by themselves, none is told of files that have no name any
+/// more, for as long as any watch of the directory is left. A smaller mask saves no work in the kernel, nor
+/// does the end of a watch where another has the same directory or file: the kernel loses events while it
+/// takes a mask back (fs/notify/inotify/inotify_user.c, inotify_update_existing_watch).
 /// `flags` has RINOTIFY_WATCH_* bits. `callback` must not be NULL; it is never called from inside this
 /// function, nor if it fails. The end of the root (IN_DELETE_SELF, IN_UNMOUNT, IN_IGNORED) is
 /// delivered whatever the mask.

@@ -90,9 +90,6 @@ impl<W: World> Engine<W> {
     }
 
     fn is_open(&self, tag: u32) -> bool {
-        self.resync.is_some()
-            || self.rescan.is_some()
-            || !self.wide.is_empty()
-            || self.pending_before(tag)
+        self.resync.is_some() || self.rescan.is_some() || self.pending_before(tag)
     }
 }

@@ -154,10 +154,6 @@ impl<W: World> Engine<W> {
         *count -= 1;
         if *count == 0 {
             self.gaps.anchors.remove(&known.anchor);
-            let wd = self.tree.node(known.anchor).wd;
-            if wd != 0 && self.base_mask(known.anchor) & IN_ATTRIB == 0 {
-                self.wide.push(wd);
-            }
         }
     }
 

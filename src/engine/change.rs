@@ -45,14 +45,14 @@ impl<W: World> Engine<W> {
             self.seek(number);
         }
         if before.0 != after.0 && self.is_there(number) {
-            let mask = after.0 | self.gaps.bits(root) | (new & IN_DONT_FOLLOW);
+            let mask = after.0 | self.gaps.bits(root) | (new & IN_DONT_FOLLOW) | IN_MASK_ADD;
             // As for a new watch, the spelling may lead there where the absolute path does not.
-            let add = |engine: &mut Self, bits| match engine.world.add_path(&path, mask | bits) {
-                Err(Errno(libc::EACCES)) => engine.world.add_path(&spelled, mask | bits),
+            let added = match self.world.add_path(&path, mask) {
+                Err(Errno(libc::EACCES)) => self.world.add_path(&spelled, mask),
                 other => other,
             };
             // It may have been replaced, which the queue will tell.
-            if let Err(errno) = self.remask(root, add)
+            if let Err(errno) = added.and_then(|is| self.confirm(root, is))
                 && errno != Errno(libc::ESTALE)
             {
                 if let Some(watch) = self.watch_mut(number) {
@@ -158,17 +158,15 @@ impl<W: World> Engine<W> {
                     let done = self.open_dir(dir).and_then(|at| {
                         let name = self.tree.name(child).to_vec();
                         let bits_here = self.gaps.bits(child);
-                        self.remask(child, |engine, bits| {
-                            let (_, dir) = &engine.open[at];
-                            let bits = bits | bits_here;
-                            let mask = mask | bits | IN_ONLYDIR | IN_DONT_FOLLOW;
-                            engine.world.add(dir, &name, mask)
-                        })
+                        let (_, dir) = &self.open[at];
+                        let bits = bits_here | IN_ONLYDIR | IN_DONT_FOLLOW | IN_MASK_ADD;
+                        let is = self.world.add(dir, &name, mask | bits)?;
+                        self.confirm(child, is)
                     });
                     match done {
                         Ok(()) => {}
                         // It has been moved: once the queue has said where, it is asked for there.
-                        Err(errno) if gone(errno) => self.narrowed.push(child),
+                        Err(errno) if gone(errno) => self.narrow.push(child),
                         Err(errno) => self.uncover(number, child, errno, "inotify_add_watch"),
                     }
                 }
@@ -178,23 +176,12 @@ impl<W: World> Engine<W> {
         self.open.clear();
     }
 
-    /// Asks the kernel for other events: adds first, which shows that the wd is the right one, and
-    /// then, if nobody shares it, narrows.
-    fn remask(
-        &mut self,
-        node: NodeId,
-        mut add: impl FnMut(&mut Self, u32) -> Result<i32, Errno>,
-    ) -> Result<(), Errno> {
-        let wd = self.tree.node(node).wd;
-        let is = add(self, IN_MASK_ADD)?;
-        if is != wd {
-            self.refuse(is);
-            return Err(Errno(libc::ESTALE));
+    /// Was the kernel asked at this node's directory?
+    fn confirm(&mut self, node: NodeId, is: i32) -> Result<(), Errno> {
+        if is == self.tree.node(node).wd {
+            return Ok(());
         }
-        if !self.tree.has(node, Flags::ALIASED) {
-            // If it fails now, wider is no harm.
-            let _ = add(self, 0);
-        }
-        Ok(())
+        self.refuse(is);
+        Err(Errno(libc::ESTALE))
     }
 }

@@ -6,7 +6,7 @@ use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;
 
-use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD, IN_ONLYDIR};
+use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_ONLYDIR};
 
 impl<W: World> Engine<W> {
     /// What the kernel is asked for at a node. Bits are only ever added: others may share the wd.
@@ -93,9 +93,6 @@ impl<W: World> Engine<W> {
         self.max_wd = self.max_wd.max(wd);
         self.wds.add(&mut self.tree, wd, node);
         self.set_placed(node);
-        if self.hidden.mask(wd) & IN_EXCL_UNLINK != 0 {
-            self.wide.push(wd);
-        }
         let mut flags = Flags::CLAIM;
         if parent == NONE {
             // A root is what its path led to when it was watched: nothing to be settled but events

@@ -192,8 +192,6 @@ impl<W: World> Engine<W> {
             return Err(failure);
         }
         watch.building = false;
-        let mut some = 64;
-        self.narrow(&mut some);
         self.follow_made(start.number);
         self.open_early();
         self.seal();

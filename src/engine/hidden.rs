@@ -7,7 +7,7 @@ use super::Engine;
 use super::tree::{Flags, NodeId, Tree};
 use super::world::World;
 
-use libc::{IN_DELETE_SELF, IN_MASK_ADD, IN_MOVE_SELF, IN_ONLYDIR};
+use libc::{IN_DELETE_SELF, IN_MOVE_SELF};
 
 /// In the place of a watch's number in the root nodes of these directories.
 pub(super) const HIDDEN: u32 = Tree::LAST_ROOT;
@@ -16,19 +16,11 @@ pub(super) const HIDDEN: u32 = Tree::LAST_ROOT;
 /// would hold for a caller's watch of the same directory, too.
 pub(super) const PLACE: u32 = super::mask::DIRENT | IN_DELETE_SELF | IN_MOVE_SELF;
 
-/// A watch looks for a name in a directory.
-struct Use {
-    watch: u32,
-    /// Asked of the kernel besides.
-    bits: u32,
-}
-
 /// One such directory.
 struct Place {
     node: NodeId,
-    /// How it was reached.
-    path: Vec<u8>,
-    names: HashMap<Vec<u8>, Vec<Use>>,
+    /// The watches that look for each name.
+    names: HashMap<Vec<u8>, Vec<u32>>,
 }
 
 /// All of them, by wd.
@@ -43,19 +35,15 @@ impl Hidden {
         out.clear();
         let Some(place) = self.places.get(&wd) else { return };
         match name {
-            Some(name) => out.extend(place.names.get(name).into_iter().flatten().map(|u| u.watch)),
-            None => out.extend(place.names.values().flatten().map(|u| u.watch)),
+            Some(name) => out.extend(place.names.get(name).into_iter().flatten()),
+            None => out.extend(place.names.values().flatten()),
         }
         out.sort_unstable();
         out.dedup();
     }
 
-    /// What the kernel is asked for in the directory of a wd; nothing if nobody is there.
-    pub(super) fn mask(&self, wd: i32) -> u32 {
-        match self.places.get(&wd) {
-            Some(place) => place.names.values().flatten().fold(PLACE, |mask, u| mask | u.bits),
-            None => 0,
-        }
+    pub(super) fn holds(&self, wd: i32) -> bool {
+        self.places.contains_key(&wd)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -63,40 +51,39 @@ impl Hidden {
     }
 
     /// A name is looked for.
-    pub(super) fn add(&mut self, wd: i32, name: &[u8], watch: u32, bits: u32) {
+    pub(super) fn add(&mut self, wd: i32, name: &[u8], watch: u32) {
         if let Some(place) = self.places.get_mut(&wd) {
-            let of_name = match place.names.get_mut(name) {
-                Some(of_name) => of_name,
-                None => place.names.entry(name.to_vec()).or_default(),
-            };
-            of_name.push(Use { watch, bits });
+            match place.names.get_mut(name) {
+                Some(of_name) => of_name.push(watch),
+                None => _ = place.names.insert(name.to_vec(), vec![watch]),
+            }
         }
     }
 
-    /// A name is no longer looked for. Returns the bits that were asked for because of that.
-    pub(super) fn remove(&mut self, wd: i32, name: &[u8], watch: u32) -> u32 {
-        let Some(place) = self.places.get_mut(&wd) else { return 0 };
-        let Some(of_name) = place.names.get_mut(name) else { return 0 };
-        let Some(at) = of_name.iter().position(|u| u.watch == watch) else { return 0 };
-        let bits = of_name.swap_remove(at).bits;
+    /// A name is no longer looked for.
+    pub(super) fn remove(&mut self, wd: i32, name: &[u8], watch: u32) {
+        let Some(place) = self.places.get_mut(&wd) else { return };
+        let Some(of_name) = place.names.get_mut(name) else { return };
+        if let Some(at) = of_name.iter().position(|&of| of == watch) {
+            of_name.swap_remove(at);
+        }
         if of_name.is_empty() {
             place.names.remove(name);
         }
-        bits
     }
 }
 
 impl<W: World> Engine<W> {
     /// The directory of this wd has a hidden watchpoint.
-    pub(super) fn hide(&mut self, wd: i32, path: &[u8]) {
+    pub(super) fn hide(&mut self, wd: i32) {
         self.max_wd = self.max_wd.max(wd);
-        if self.hidden.places.contains_key(&wd) {
+        if self.hidden.holds(wd) {
             return;
         }
         // Noting, so that its events go the long way.
         let node = self.tree.add_root(HIDDEN, Flags::DIR | Flags::NOTING);
         self.wds.add(&mut self.tree, wd, node);
-        let place = Place { node, path: path.to_vec(), names: HashMap::new() };
+        let place = Place { node, names: HashMap::new() };
         self.hidden.places.insert(wd, place);
     }
 
@@ -122,31 +109,6 @@ impl<W: World> Engine<W> {
         if let Some(place) = self.hidden.places.remove(&wd) {
             self.wds.remove(&mut self.tree, place.node);
             self.tree.free(place.node);
-        }
-    }
-
-    /// Asks the kernel for no more than this, by way of a hidden watchpoint's path.
-    pub(super) fn narrow_hidden(&mut self, wd: i32, mask: u32) -> bool {
-        let Some(path) = self.hidden.places.get(&wd).map(|place| place.path.clone()) else {
-            return false;
-        };
-        // The path has no symbolic links; what is one now leads elsewhere.
-        let (top, below) = match path.strip_prefix(b"/") {
-            Some(below) => (&b"/"[..], below),
-            None => (&b"."[..], &path[..]),
-        };
-        let below = if below.is_empty() { &b"."[..] } else { below };
-        let opened = self.world.open(top, false).and_then(|top| self.world.open_below(&top, below));
-        let Ok(dir) = opened else {
-            return false;
-        };
-        match self.world.add(&dir, b".", PLACE | IN_MASK_ADD | IN_ONLYDIR) {
-            Ok(is) if is == wd => self.world.add(&dir, b".", mask | IN_ONLYDIR) == Ok(wd),
-            Ok(other) => {
-                self.refuse(other);
-                false
-            }
-            Err(_) => false,
         }
     }
 

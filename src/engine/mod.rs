@@ -137,10 +137,8 @@ pub struct Engine<W: World> {
     asked: u64,
     // Those without whose answer the queue cannot be used any further.
     halts: usize,
-    // wds that fewer watches share than before.
-    wide: Vec<i32>,
     // Directories whose watch has less than is wanted, and that could not be reached.
-    narrowed: Vec<NodeId>,
+    narrow: Vec<NodeId>,
     max_wd: i32,
     young_from: i32,
     stale: bool,
@@ -257,8 +255,7 @@ impl<W: World> Engine<W> {
             questions: VecDeque::new(),
             asked: 0,
             halts: 0,
-            wide: Vec::new(),
-            narrowed: Vec::new(),
+            narrow: Vec::new(),
             max_wd: 0,
             young_from: 1,
             stale: false,
@@ -392,7 +389,6 @@ impl<W: World> Engine<W> {
             || !self.unsealed.is_empty()
             || self.next_notice().is_some()
             || !self.doomed.is_empty()
-            || !self.wide.is_empty()
             || self.has_questions()
             || !self.roots.is_empty()
             || self.gaps.due()

@@ -136,6 +136,8 @@ impl<W: World> Engine<W> {
             // Closing them is not told yet.
             self.open.clear();
         }
+        // What was once asked of the kernel it goes on telling.
+        let looking = looking || (self.looking && watches().next().is_some());
         let tracking = watches().any(|watch| watch.flags.contains(WatchFlags::TRACK_ENTRIES));
         (self.looking, self.tracking) = (looking, tracking);
         if !tracking {

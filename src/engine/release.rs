@@ -8,8 +8,6 @@ use super::scan::gone;
 use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 
-use libc::{IN_DONT_FOLLOW, IN_EXCL_UNLINK, IN_MASK_ADD};
-
 /// Watches removed in one go.
 const PORTION: usize = 1024;
 /// Most of the queue that is reckoned with, in events.
@@ -180,8 +178,10 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Takes the wd from a node: from the kernel, too, if nobody else has it, else the kernel is to
-    /// be asked for less.
+    /// Takes the wd from a node: from the kernel, too, if nobody else has it. If somebody has, the
+    /// kernel goes on telling what it was asked for: while inotify_add_watch(2) replaces a mask, the
+    /// watch has none for a moment, and what happens then is lost (fs/notify/inotify/inotify_user.c,
+    /// inotify_update_existing_watch, which clears the mask before it sets it).
     pub(super) fn release_wd(&mut self, node: NodeId) {
         let wd = self.tree.node(node).wd;
         if wd == 0 {
@@ -197,43 +197,12 @@ impl<W: World> Engine<W> {
             } else if self.wds.spare(wd) {
                 self.remove_now(wd);
             }
-        } else {
-            self.wide.push(wd);
-        }
-    }
-
-    /// Asks the kernel for no more than the watches that are left want, where one has ended.
-    pub(super) fn narrow(&mut self, budget: &mut usize) {
-        while *budget > 0 {
-            let Some(wd) = self.wide.pop() else { break };
-            *budget = budget.saturating_sub(8);
-            let mut nodes = Vec::new();
-            self.wds.all(&self.tree, wd, &mut nodes);
-            let mut mask = 0;
-            for &node in &nodes {
-                let number = self.watch_of(node);
-                if number == Some(HIDDEN) {
-                    let own = if nodes.len() > 1 { IN_EXCL_UNLINK } else { 0 };
-                    mask |= self.hidden.mask(wd) & !own;
-                }
-                let Some(watch) = number.and_then(|number| self.watch(number)) else {
-                    continue;
-                };
-                let root = self.tree.has(node, Flags::ROOT);
-                mask |= if root { watch.root_mask() } else { watch.inner_mask() };
-                mask |= self.gaps.bits(node);
-            }
-            for &node in &nodes {
-                if mask != 0 && self.narrow_at(node, mask) {
-                    break;
-                }
-            }
         }
     }
 
     /// Asks for what could not be asked for where a directory was thought to be.
     pub(super) fn widen(&mut self) {
-        for node in std::mem::take(&mut self.narrowed) {
+        for node in std::mem::take(&mut self.narrow) {
             let Some(number) = self.watch_of(node) else { continue };
             let mask = self.wanted(number, node);
             let asked = self.open_dir(node).and_then(|at| {
@@ -242,38 +211,9 @@ impl<W: World> Engine<W> {
             });
             match asked {
                 Ok(_) => {}
-                Err(errno) if gone(errno) => self.narrowed.push(node),
+                Err(errno) if gone(errno) => self.narrow.push(node),
                 Err(errno) => self.uncover(number, node, errno, "inotify_add_watch"),
             }
-        }
-    }
-
-    /// The same by way of one node. What cannot be reached stays wide, which costs, but tells
-    /// nobody more than was asked for.
-    pub(super) fn narrow_at(&mut self, node: NodeId, mask: u32) -> bool {
-        let wd = self.tree.node(node).wd;
-        if self.watch_of(node) == Some(HIDDEN) {
-            return self.narrow_hidden(wd, mask);
-        }
-        if let Ok(at) = self.open_dir(node) {
-            let (_, dir) = &self.open[at];
-            return self.world.add(dir, b".", mask) == Ok(wd);
-        }
-        let root = self.tree.has(node, Flags::ROOT);
-        let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
-            return false;
-        };
-        if !root || watch.identity.is_some() {
-            return false;
-        }
-        let (path, follow) = (watch.absolute.clone(), watch.mask & IN_DONT_FOLLOW);
-        match self.world.add_path(&path, mask | follow | IN_MASK_ADD) {
-            Ok(is) if is == wd => self.world.add_path(&path, mask | follow) == Ok(wd),
-            Ok(other) => {
-                self.refuse(other);
-                false
-            }
-            Err(_) => false,
         }
     }
 
@@ -285,7 +225,7 @@ impl<W: World> Engine<W> {
         self.release_wd(node);
         self.drop_gap(node);
         self.open.retain(|&(open, _)| open != node);
-        self.narrowed.retain(|&narrowed| narrowed != node);
+        self.narrow.retain(|&narrow| narrow != node);
         self.rechecks.retain(|asked| asked.dir != node);
         if self.tree.has(node, Flags::DIR) {
             self.forget_near_of(node);

@@ -82,15 +82,13 @@ impl<W: World> Engine<W> {
                 break;
             }
         }
-        let narrowed = !self.wide.is_empty();
-        self.narrow(&mut left);
         self.wait_for_lookups();
         if self.tasks.is_empty() && self.listing.is_none() {
             // An open directory would keep a deleted one alive, and its file system busy.
             self.open.clear();
         }
         self.seal();
-        !idle || narrowed
+        !idle
     }
 
     /// A task, a listing of this tag begins or ends.

@@ -13,10 +13,7 @@ impl<W: World> Engine<W> {
         if step.wd == 0 {
             return;
         }
-        let bits = self.hidden.remove(step.wd, &step.name, number);
-        if bits != 0 {
-            self.wide.push(step.wd);
-        }
+        self.hidden.remove(step.wd, &step.name, number);
         self.unhide(step.wd);
     }
 
@@ -27,7 +24,7 @@ impl<W: World> Engine<W> {
         let walk = self.walk(number, false);
         let root = self.watch(number)?.root;
         for step in walk.steps.iter().filter(|step| step.wd != 0) {
-            self.hidden.add(step.wd, &step.name, number, step.bits);
+            self.hidden.add(step.wd, &step.name, number);
         }
         let follow = self.followed(number)?;
         follow.looked = mark;
@@ -108,7 +105,7 @@ impl<W: World> Engine<W> {
         self.drop_gap(root);
         self.withdraw(root);
         self.open.retain(|&(open, _)| open != root);
-        self.narrowed.retain(|&node| node != root);
+        self.narrow.retain(|&node| node != root);
         self.rechecks.retain(|asked| asked.dir != root);
         self.held.retain(|held| held.watch != number);
         self.forget_near();

@@ -23,8 +23,6 @@ pub(super) struct Step {
     /// 0: the directory could not be watched.
     pub(super) wd: i32,
     pub(super) name: Vec<u8>,
-    /// What the kernel is asked for there besides the usual.
-    pub(super) bits: u32,
 }
 
 /// Where a walk ended.
@@ -135,7 +133,7 @@ impl<W: World> Engine<W> {
                 return self.found_dir(plan, walk, dir, &here);
             };
             let last = names.is_empty();
-            walk.steps.push(Step { wd, name: name.clone(), bits: 0 });
+            walk.steps.push(Step { wd, name: name.clone() });
             if last && plan.way {
                 self.ask_more(walk, walk.steps.len() - 1, &dir, IN_ATTRIB);
             }
@@ -250,7 +248,7 @@ impl<W: World> Engine<W> {
         }
         match added {
             Ok(wd) => {
-                self.hide(wd, here);
+                self.hide(wd);
                 walk.wds.push(wd);
                 Ok(wd)
             }
@@ -263,13 +261,10 @@ impl<W: World> Engine<W> {
     }
 
     /// Asks the kernel for more at the directory of a step.
-    fn ask_more(&mut self, walk: &mut Walk<W::Dir>, step: usize, dir: &W::Dir, bits: u32) {
-        let Some(step) = walk.steps.get_mut(step).filter(|step| step.wd != 0) else {
-            return;
-        };
-        // The same call has just succeeded for this directory.
-        if self.world.add(dir, b".", bits | IN_MASK_ADD | IN_ONLYDIR) == Ok(step.wd) {
-            step.bits |= bits;
+    fn ask_more(&mut self, walk: &Walk<W::Dir>, step: usize, dir: &W::Dir, bits: u32) {
+        if walk.steps.get(step).is_some_and(|step| step.wd != 0) {
+            // The same call has just succeeded for this directory.
+            let _ = self.world.add(dir, b".", bits | IN_MASK_ADD | IN_ONLYDIR);
         }
     }
 

@@ -38,7 +38,7 @@ impl<W: World> Engine<W> {
             walk.wds.extend(other.wds);
         }
         for step in walk.steps.iter().filter(|step| step.wd != 0) {
-            self.hidden.add(step.wd, &step.name, number, step.bits);
+            self.hidden.add(step.wd, &step.name, number);
         }
         if let Some(watch) = self.watch_mut(number) {
             watch.way_known = true;

@@ -129,7 +129,7 @@ static void only_directories(void)
 }
 
 /* IN_EXCL_UNLINK: what happens to a file without a name is not told. The kernel has it once for a
- * directory: to another watch it is told again when the one that asked for it has ended. */
+ * directory, and keeps it: to another watch it is not told either, nor when the first has ended. */
 static void excluded_unlinked(void)
 {
     inotify_watcher *watcher = create();
@@ -152,6 +152,11 @@ static void excluded_unlinked(void)
     CHECK_OK(inotify_watcher_ignore_watch(watcher, id));
     CHECK_OK(inotify_watcher_sync(watcher));
     CHECK(fputs("nameless", file) >= 0 && fflush(file) == 0);
+    EXPECT_NOTHING(watcher, &without);
+    fclose(file);
+    file = fopen("t/f", "we");
+    CHECK(file != NULL);
+    CHECK(fputs("named", file) >= 0 && fflush(file) == 0);
     EXPECT(watcher, &without, "modify t/f");
     fclose(file);
     inotify_watcher_destroy(watcher);

@@ -323,7 +323,8 @@ impl Disk {
             return error(libc::EINVAL);
         }
         if let Some(mark) = self.marks.get_mut(&ino) {
-            mark.mask = if mask & IN_MASK_ADD != 0 { mark.mask | bits } else { bits };
+            assert!(mask & IN_MASK_ADD != 0, "a mask is replaced, which can lose events");
+            mark.mask |= bits;
             return Ok(mark.wd);
         }
         let wd = self.next_wd;

@@ -249,7 +249,7 @@ impl Scene {
             theirs.contains(wd) || !points.iter().any(|point| point.1 == *wd && compared(&point.0))
         };
         // Those on the way to a root are not shown.
-        let wanted = |wd: &i32| ours.contains(wd) || self.engine.hidden.mask(*wd) != 0;
+        let wanted = |wd: &i32| ours.contains(wd) || self.engine.hidden.holds(*wd);
         if !ours.iter().all(known) || !theirs.iter().all(wanted) {
             return Err(format!("the engine knows wds {ours:?}, the kernel {theirs:?}"));
         }
