@@ -84,8 +84,12 @@ impl<W: World> Engine<W> {
             || before == Some(true)
             || matches!(stood, Stood::Watched(_))
             || self.standing(to, name).is_some();
+        let back = match held {
+            Some(held) => self.goes_back(to, &next, held),
+            None => self.may_go_back(to, raw, &next),
+        };
         let exchanged = before != Some(false)
-            && self.goes_back(to, &next, held)
+            && back
             && match stood {
                 // What is said to be gone may have come unseen. What moves away is then not what has
                 // just come, whose MOVE_SELF would come a second time.
@@ -108,7 +112,7 @@ impl<W: World> Engine<W> {
         // The kernel merges a MOVED_TO with an identical newest event, and does not compare cookies
         // (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may have come in
         // between and stand there now.
-        match self.remains(to, &next, target.get()) {
+        match self.remains(to, &next, target.get(), back || held.is_some()) {
             Some(true) => self.ask(to, name, next.cookie, true),
             Some(false) => {}
             None => self.ask(to, name, next.cookie, false),
@@ -117,8 +121,7 @@ impl<W: World> Engine<W> {
     }
 
     /// In an exchange the second entry goes where the first came from.
-    fn goes_back(&mut self, to: NodeId, next: &Raw, held: Option<&Held>) -> bool {
-        let Some(held) = held else { return true };
+    fn goes_back(&mut self, to: NodeId, next: &Raw, held: &Held) -> bool {
         let (wd, cookie) = (held.from_wd, next.cookie);
         let name = Name::new(&held.name);
         self.look(to, next.next, |engine, raw| {
@@ -129,6 +132,41 @@ impl<W: World> Engine<W> {
             if raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
         })
         .is_some()
+    }
+
+    /// The same where it is not known where the first came from. It came from where the second goes,
+    /// which cannot be if that was watched then and nothing left it.
+    fn may_go_back(&mut self, to: NodeId, raw: &Raw, next: &Raw) -> bool {
+        let before = || self.input.from(0).take_while(|earlier| earlier.at < raw.at);
+        let from = before()
+            .find(|earlier| earlier.mask & IN_MOVED_FROM != 0 && earlier.cookie == raw.cookie)
+            .map(|from| (from.wd, Name::new(self.input.name(&from))));
+        // Between the two events of a rename nothing else happens to the entries here.
+        let here = |earlier: Raw| earlier.wd == raw.wd && earlier.mask & DIRENT != 0;
+        if self.rescan.is_some() || (from.is_none() && !before().any(here)) {
+            return true;
+        }
+        let cookie = next.cookie;
+        self.look(to, next.next, |engine, raw| {
+            if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
+                return Seen::Yes(match &from {
+                    Some((wd, name)) => raw.wd == *wd && engine.input.name(raw) == name.get(),
+                    None => !engine.told_of_leaving(raw.wd),
+                });
+            }
+            if raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
+        })
+        .unwrap_or(true)
+    }
+
+    /// Has the queue told for long what leaves the directory of a wd?
+    fn told_of_leaving(&self, wd: i32) -> bool {
+        let mut nodes = Vec::new();
+        self.wds.all(&self.tree, wd, &mut nodes);
+        let told = |&node: &NodeId| {
+            !self.tree.has(node, Flags::CLAIM) && self.base_mask(node) & IN_MOVED_FROM != 0
+        };
+        nodes.iter().any(told)
     }
 
     /// To be found out, when there is time to look, whether an entry is there.
@@ -309,14 +347,14 @@ impl<W: World> Engine<W> {
     /// The same for what has no wd, files above all: only a look decides whether the target still exists;
     /// what the queue holds about it since then counts more.
     fn still_there(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
-        self.remains(to, next, name).unwrap_or_else(|| {
+        self.remains(to, next, name, true).unwrap_or_else(|| {
             self.ask(to, name, next.cookie, false);
             false
         })
     }
 
     /// Is there something at a name after `next` took something away from it?
-    fn remains(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> Option<bool> {
+    fn remains(&mut self, to: NodeId, next: &Raw, name: &[u8], attributes: bool) -> Option<bool> {
         let mut there = None;
         for _ in 0..LOOKS {
             let before = self.read_all();
@@ -349,19 +387,25 @@ impl<W: World> Engine<W> {
             // What is there now can have come to be by what was lost.
             there = None;
         }
-        self.stayed(next, name, there)
+        self.stayed(next, name, there, attributes)
     }
     /// Did the entry stay when `next` took something of its name away? What is said of the name
-    /// next decides, and a look if nothing is. `None`: neither is to be had.
-    fn stayed(&self, next: &Raw, name: &[u8], there: Option<bool>) -> Option<bool> {
+    /// next decides, and a look if nothing is. `None`: neither is to be had. An ATTRIB can come late,
+    /// when what it is about has gone on, so it shows an entry only where `attributes` says so.
+    fn stayed(
+        &self,
+        next: &Raw,
+        name: &[u8],
+        there: Option<bool>,
+        attributes: bool,
+    ) -> Option<bool> {
         let whole = |raw: &Raw| raw.mask & IN_Q_OVERFLOW == 0;
         let of_dir =
             |after: usize| self.input.from(after).take_while(whole).filter(|raw| raw.wd == next.wd);
         let named = |raw: &Raw| self.input.name(raw) == name;
         let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
-        // What is done to an entry shows it, but for ATTRIB, which can come when the entry is gone.
         let end = first.map_or(usize::MAX, |raw| raw.at);
-        let shows = |raw: Raw| raw.mask & IN_ATTRIB == 0 && named(&raw);
+        let shows = |raw: Raw| (attributes || raw.mask & IN_ATTRIB == 0) && named(&raw);
         let used = of_dir(next.next).take_while(|raw| raw.at < end).any(shows);
         match first {
             // It came to be: it was not there.
@@ -378,7 +422,7 @@ impl<W: World> Engine<W> {
                     Some(again) if !self.swaps(next, &raw, &again) => Some(false),
                     Some(again) => match self.moved_twice(&raw, &again) {
                         Some(moved) => Some(!moved),
-                        None => self.stayed(&again, name, there),
+                        None => self.stayed(&again, name, there, attributes),
                     },
                     None => Some(false),
                 };
