@@ -5,7 +5,8 @@
 
 use super::Engine;
 use super::input::Raw;
-use super::tree::NodeId;
+use super::mask::{DIRENT, MOVE};
+use super::tree::{Flags, NodeId};
 use super::world::World;
 
 use libc::{IN_IGNORED, IN_MOVE_SELF, IN_MOVED_TO, IN_Q_OVERFLOW};
@@ -16,6 +17,9 @@ const PATIENCE: u32 = 2000;
 
 /// Most bytes that are read for one look.
 const READ_ALL: usize = 1 << 24;
+
+/// Events of an exchange within one directory.
+const EXCHANGE: u32 = 4;
 
 /// What looking at the buffer found.
 pub(super) enum Seen<T> {
@@ -110,6 +114,32 @@ impl<W: World> Engine<W> {
             }
             let settled = raw.wd == wd && raw.mask & (IN_MOVE_SELF | IN_IGNORED) != 0;
             if settled || raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
+        })
+    }
+
+    /// An event about an entry that nobody has been told of can come ahead of the rename that brings
+    /// the entry, whose new name it has already: then it says nothing of what stood there, and is told
+    /// behind the MOVED_TO. Returns the cookie of that.
+    pub(super) fn comes_early(&mut self, node: NodeId, raw: &Raw, name: &[u8]) -> Option<u32> {
+        let child = self.tree.child(node, name).map(|child| self.tree.flags(child));
+        let told = |flags: Flags| !flags.intersects(Flags::PENDING | Flags::TOMB);
+        if !self.tree.has(node, Flags::NOTING) || child.is_some_and(told) {
+            return None;
+        }
+        let mut halves = 0;
+        self.look(node, raw.next, |engine, next| {
+            if next.mask & IN_Q_OVERFLOW != 0 {
+                return Seen::No;
+            }
+            if next.wd != raw.wd || next.mask & DIRENT == 0 {
+                return Seen::End;
+            }
+            halves += 1;
+            if next.mask & MOVE == 0 || halves > EXCHANGE {
+                return Seen::No;
+            }
+            let here = next.mask & IN_MOVED_TO != 0 && engine.input.name(next) == name;
+            if here { Seen::Yes(next.cookie) } else { Seen::End }
         })
     }
 

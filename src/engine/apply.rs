@@ -224,8 +224,12 @@ impl<W: World> Engine<W> {
             self.deleted(batch, number, node, raw, name);
         } else if raw.mask & IN_ATTRIB == 0 || !self.untold(number, node, name) {
             if self.live(number, node) {
-                self.vouch(batch, number, node, name, raw.mask);
-                self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
+                if let Some(cookie) = self.comes_early(node, raw, name) {
+                    self.ahead_of.push((cookie, number, raw.mask));
+                } else {
+                    self.vouch(batch, number, node, name, raw.mask);
+                    self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
+                }
             } else {
                 self.note_silently(number, node, name, raw.mask);
             }

@@ -120,6 +120,8 @@ pub struct Engine<W: World> {
     done: Vec<(u32, u32, u32)>,
     // By the cookie of a MOVED_TO in the buffer: the MOVED_FROM of its exchange.
     exchanges: Vec<Exchange>,
+    // Cookie, watch, mask: what is to be told behind a MOVED_TO in the buffer.
+    ahead_of: Vec<(u32, u32, u32)>,
 
     // Scanning. How many tasks and listings of each tag there are, by the tag.
     tasks: VecDeque<Task>,
@@ -243,6 +245,7 @@ impl<W: World> Engine<W> {
             held: Vec::new(),
             done: Vec::new(),
             exchanges: Vec::new(),
+            ahead_of: Vec::new(),
             tasks: VecDeque::new(),
             open_tasks: Vec::new(),
             blocked: Vec::new(),
@@ -336,6 +339,7 @@ impl<W: World> Engine<W> {
     fn fill(&mut self) -> Result<usize, Errno> {
         if self.input.is_empty() {
             self.exchanges.clear();
+            self.ahead_of.clear();
         }
         let world = &mut self.world;
         let got = self.input.fill(|buffer| world.read(buffer))?;

@@ -201,6 +201,11 @@ impl<W: World> Engine<W> {
         }
         if live {
             self.tell(batch, to, Some(name), raw.mask, raw.cookie, 0, &old);
+            let early =
+                |&mut (cookie, of, _): &mut (u32, u32, u32)| (cookie, of) == (raw.cookie, number);
+            for (_, _, mask) in self.ahead_of.extract_if(.., early).collect::<Vec<_>>() {
+                self.tell(batch, to, Some(name), mask, 0, 0, &[]);
+            }
         }
         self.keep_text(old);
     }
