@@ -216,7 +216,11 @@ impl<W: World> Engine<W> {
         } else if raw.mask & IN_MOVED_TO != 0 {
             let at =
                 self.held.iter().position(|held| held.cookie == raw.cookie && held.watch == number);
-            let held = at.map(|at| self.held.remove(at));
+            // A second node of this directory may be the one whose events are told.
+            let held = at.map(|at| match self.live(number, node) {
+                true => self.held.remove(at),
+                false => self.held[at].twin(),
+            });
             self.arrive(batch, number, node, raw, name, held);
         } else if raw.mask & IN_CREATE != 0 {
             self.created(batch, number, node, raw, name);

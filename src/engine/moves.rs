@@ -27,6 +27,14 @@ pub(super) struct Held {
     pub(super) old: Vec<u8>,
 }
 
+impl Held {
+    /// The same for another node of where it is put, without what was taken out.
+    pub(super) fn twin(&self) -> Self {
+        let (name, old) = (self.name.clone(), self.old.clone());
+        Self { node: NONE, name, old, ..*self }
+    }
+}
+
 impl<W: World> Engine<W> {
     /// MOVED_FROM: tells it, and takes the entry out of the tree.
     pub(super) fn take(
@@ -118,20 +126,9 @@ impl<W: World> Engine<W> {
                     self.announce(batch, target);
                 }
                 self.expire(target, held.cookie);
-                let old = held.old.clone();
-                let (cookie, from, from_wd) = (held.cookie, held.from, held.from_wd);
-                let from_name = held.name.clone();
+                let twins: Vec<_> = nodes[1..].iter().map(|&other| (other, held.twin())).collect();
                 self.arrive(batch, number, target, &to, name.get(), Some(held));
-                for &other in &nodes[1..] {
-                    let twin = Held {
-                        watch: number,
-                        cookie,
-                        from,
-                        from_wd,
-                        name: from_name.clone(),
-                        node: NONE,
-                        old: old.clone(),
-                    };
+                for (other, twin) in twins {
                     self.arrive(batch, number, other, &to, name.get(), Some(twin));
                 }
                 return;
