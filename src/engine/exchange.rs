@@ -137,13 +137,15 @@ impl<W: World> Engine<W> {
     /// The same where it is not known where the first came from. It came from where the second goes,
     /// which cannot be if that was watched then and nothing left it.
     fn may_go_back(&mut self, to: NodeId, raw: &Raw, next: &Raw) -> bool {
-        let before = || self.input.from(0).take_while(|earlier| earlier.at < raw.at);
-        let from = before()
-            .find(|earlier| earlier.mask & IN_MOVED_FROM != 0 && earlier.cookie == raw.cookie)
-            .map(|from| (from.wd, Name::new(self.input.name(&from))));
-        // Between the two events of a rename nothing else happens to the entries here.
-        let here = |earlier: Raw| earlier.wd == raw.wd && earlier.mask & DIRENT != 0;
-        if self.rescan.is_some() || (from.is_none() && !before().any(here)) {
+        let (mut from, mut complete) = (None, false);
+        for earlier in self.input.from(0).take_while(|earlier| earlier.at < raw.at) {
+            if earlier.mask & IN_MOVED_FROM != 0 && earlier.cookie == raw.cookie {
+                from = Some((earlier.wd, Name::new(self.input.name(&earlier))));
+            }
+            // Between the two events of a rename nothing else happens to the entries here.
+            complete |= earlier.wd == raw.wd && earlier.mask & DIRENT != 0;
+        }
+        if self.rescan.is_some() || (from.is_none() && !complete) {
             return true;
         }
         let cookie = next.cookie;

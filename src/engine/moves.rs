@@ -126,10 +126,10 @@ impl<W: World> Engine<W> {
                     self.announce(batch, target);
                 }
                 self.expire(target, held.cookie);
-                let twins: Vec<_> = nodes[1..].iter().map(|&other| (other, held.twin())).collect();
+                let twin = held.twin();
                 self.arrive(batch, number, target, &to, name.get(), Some(held));
-                for (other, twin) in twins {
-                    self.arrive(batch, number, other, &to, name.get(), Some(twin));
+                for &other in &nodes[1..] {
+                    self.arrive(batch, number, other, &to, name.get(), Some(twin.twin()));
                 }
                 return;
             }
@@ -198,9 +198,9 @@ impl<W: World> Engine<W> {
         }
         if live {
             self.tell(batch, to, Some(name), raw.mask, raw.cookie, 0, &old);
-            let early =
-                |&mut (cookie, of, _): &mut (u32, u32, u32)| (cookie, of) == (raw.cookie, number);
-            for (_, _, mask) in self.ahead_of.extract_if(.., early).collect::<Vec<_>>() {
+            let early = |&(cookie, of, _): &(u32, u32, u32)| (cookie, of) == (raw.cookie, number);
+            while let Some(at) = self.ahead_of.iter().position(early) {
+                let (_, _, mask) = self.ahead_of.remove(at);
                 self.tell(batch, to, Some(name), mask, 0, 0, &[]);
             }
         }
