@@ -53,7 +53,7 @@ impl<W: World> Engine<W> {
                     self.input.advance(raw.next);
                     self.finish(batch);
                     continue;
-                } else if raw.mask & IN_IGNORED != 0 && self.wds.forget(raw.wd) {
+                } else if raw.mask & IN_IGNORED != 0 && self.wds.spare(raw.wd) {
                     self.gaps.more_room(self.tag);
                 }
             }

@@ -170,13 +170,8 @@ impl<W: World> Engine<W> {
             self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
         }
         if let Some(child) = child {
-            let wd = self.tree.node(child).wd;
-            if self.certain(child) && wd != 0 && !self.is_doubtful(child) {
-                // The kernel drops the watch by itself.
-                if self.wds.remove(&mut self.tree, child) {
-                    self.wds.bury(wd);
-                }
-            }
+            // If it is watched still, the kernel keeps the watch for as long as somebody has the
+            // directory open, or the dentry cache a name that was looked up in it last of all.
             self.drop_child(child);
         }
         self.leave_tomb(node, name);

@@ -88,7 +88,6 @@ impl<W: World> Engine<W> {
         self.held.clear();
         self.done.clear();
         self.exchanges.clear();
-        self.wds.forget_all();
         self.abandon();
         self.gaps.retried = false;
         self.rescan = Some(self.tag);

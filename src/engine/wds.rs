@@ -6,10 +6,8 @@ use super::tree::{Flags, NONE, NodeId, Tree};
 
 /// wds that stay together: they are given out in order, so most leaves are full.
 const LEAF: usize = 32;
-/// In the place of a node: the kernel has the watch still, but nobody wants it.
-const BURIED: NodeId = NONE - 1;
-/// The same, and it is to be removed.
-const DOOMED: NodeId = NONE - 2;
+/// In the place of a node: nobody wants the watch, and it is to be removed.
+const DOOMED: NodeId = NONE - 1;
 /// Places in a new table of leaves.
 const FIRST: usize = 16;
 
@@ -26,7 +24,6 @@ pub struct Wds {
     // Leaves not in use.
     free: Vec<u32>,
     used: usize,
-    buried: usize,
     doomed: usize,
     others: HashMap<i32, Vec<NodeId>>,
 }
@@ -40,7 +37,6 @@ impl Default for Wds {
             filled: Vec::new(),
             free: Vec::new(),
             used: 0,
-            buried: 0,
             doomed: 0,
             others: HashMap::new(),
         }
@@ -102,8 +98,6 @@ impl Wds {
         let old = std::mem::replace(&mut self.leaves[leaf][at], id);
         self.used += usize::from(id < DOOMED);
         self.used -= usize::from(old < DOOMED);
-        self.buried += usize::from(id == BURIED);
-        self.buried -= usize::from(old == BURIED);
         self.doomed += usize::from(id == DOOMED);
         self.doomed -= usize::from(old == DOOMED);
         self.filled[leaf] += u8::from(id != NONE);
@@ -195,7 +189,6 @@ impl Wds {
             self.others.entry(wd).or_default().push(id);
         } else {
             self.filled[leaf] += u8::from(*slot == NONE);
-            self.buried -= usize::from(*slot == BURIED);
             self.doomed -= usize::from(*slot == DOOMED);
             self.used += 1;
             *slot = id;
@@ -240,14 +233,6 @@ impl Wds {
         false
     }
 
-    /// The directory of a wd was deleted: the kernel drops the watch when nobody has it open any
-    /// more, and says so with `IN_IGNORED`.
-    pub fn bury(&mut self, wd: i32) {
-        if self.get(wd).is_none() {
-            self.put(wd, BURIED);
-        }
-    }
-
     /// A watch without a node is to be removed. True if it was not before.
     pub fn doom(&mut self, wd: i32) -> bool {
         let new = self.slot(wd) != DOOMED;
@@ -257,7 +242,8 @@ impl Wds {
         new
     }
 
-    /// It is being removed, or to be kept. False if that was not to be done any more.
+    /// It is being removed, or to be kept, or the kernel has dropped it. False if that was not to be
+    /// done any more.
     pub fn spare(&mut self, wd: i32) -> bool {
         let doomed = self.slot(wd) == DOOMED;
         if doomed {
@@ -266,41 +252,9 @@ impl Wds {
         doomed
     }
 
-    /// `IN_IGNORED` of a wd without a node. True if the kernel dropped the watch by itself.
-    pub fn forget(&mut self, wd: i32) -> bool {
-        let known = matches!(self.slot(wd), BURIED | DOOMED);
-        if known {
-            self.put(wd, NONE);
-        }
-        known
-    }
-
-    /// `IN_IGNORED` of any may have been lost.
-    pub fn forget_all(&mut self) {
-        if self.buried == 0 {
-            return;
-        }
-        let mut buried = Vec::new();
-        for &slot in self.table.iter().filter(|&&slot| slot != 0) {
-            #[expect(clippy::cast_possible_truncation, reason = "a place is in the lower half")]
-            let leaf = slot as u32 as usize;
-            let first = (slot >> 32).saturating_sub(1) * LEAF as u64;
-            for (at, &id) in self.leaves[leaf].iter().enumerate() {
-                if id == BURIED
-                    && let Ok(wd) = i32::try_from(first + at as u64)
-                {
-                    buried.push(wd);
-                }
-            }
-        }
-        for wd in buried {
-            self.put(wd, NONE);
-        }
-    }
-
     /// Kernel watches in use.
     pub fn len(&self) -> usize {
-        self.used + self.buried
+        self.used
     }
 
     /// Gives back memory that many more watches have left behind.
@@ -387,17 +341,15 @@ mod tests {
                 assert_eq!(wds.get(wd(at) + 1), None);
             }
             for (at, &id) in ids.iter().enumerate() {
-                assert!(wds.remove(&mut tree, id));
-                if at % 3 == 0 {
-                    wds.bury(wd(at));
-                    assert_eq!(wds.get(wd(at)), None);
-                }
+                assert!(wds.release(&mut tree, id));
+                assert!(at % 3 == 0 || wds.spare(wd(at)));
+                assert_eq!(wds.get(wd(at)), None);
             }
-            assert_eq!(wds.len(), 100);
+            assert_eq!((wds.len(), wds.doomed), (0, 100));
             for at in 0..ids.len() {
-                wds.forget(wd(at));
+                wds.spare(wd(at));
             }
-            assert_eq!(wds.len(), 0);
+            assert_eq!(wds.doomed, 0);
             assert!(wds.leaves.len() <= 300);
         }
     }
@@ -422,20 +374,7 @@ mod tests {
         assert_eq!((wds.len(), wds.spare(3), wds.get(3)), (1, false, Some(ids[0])));
         // The kernel can have dropped it before.
         assert!(wds.release(&mut tree, ids[0]));
-        assert!(wds.forget(3));
+        assert!(wds.spare(3));
         assert!(!wds.spare(3));
-    }
-
-    #[test]
-    fn a_buried_wd_comes_back() {
-        let mut tree = Tree::default();
-        let mut wds = Wds::default();
-        let id = tree.add_root(0, Flags::DIR);
-        wds.bury(3);
-        assert_eq!(wds.len(), 1);
-        wds.add(&mut tree, 3, id);
-        assert_eq!((wds.get(3), wds.len()), (Some(id), 1));
-        wds.forget(3);
-        assert_eq!(wds.get(3), Some(id));
     }
 }

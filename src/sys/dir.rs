@@ -80,6 +80,21 @@ impl ListBuffer {
 /// Most of a path that is given to one system call; PATH_MAX less the NUL and some room.
 const CHUNK: usize = 4000;
 
+/// Longer than a name may be (NAME_MAX, 255), so that a file system does not remember that there is
+/// none: what is remembered of a directory that is being removed keeps it in memory, with its watch
+/// (fs/namei.c, vfs_rmdir: shrink_dcache_parent passes over a name that is just being looked up).
+const NO_NAME: &CStr = {
+    const BYTES: [u8; 257] = {
+        let mut bytes = [b'_'; 257];
+        bytes[256] = 0;
+        bytes
+    };
+    match CStr::from_bytes_with_nul(&BYTES) {
+        Ok(name) => name,
+        Err(_) => c"_",
+    }
+};
+
 /// Numbers the open directories, because descriptors are used again.
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -261,9 +276,9 @@ impl Dir {
     /// of it (fs/namei.c, lookup_slow and vfs_rename).
     /// False if there was no looking.
     pub fn settle(&self) -> bool {
-        let name = format!(".rinotify-{}", SERIAL.fetch_add(1, Ordering::Relaxed));
         // That there is no such name is what makes it wait.
-        matches!(self.kind_of(name.as_bytes()), Ok(_) | Err(Errno(libc::ENOENT)))
+        let there = self.stat_at(NO_NAME).map(|_| ());
+        matches!(there, Ok(()) | Err(Errno(libc::ENOENT | libc::ENAMETOOLONG)))
     }
 
     /// A directory that was opened before, on a file system that is known: the listing will have
@@ -327,13 +342,15 @@ impl Dir {
     }
 
     pub(super) fn stat(&self, name: &[u8]) -> Result<libc::stat, Errno> {
+        with_name(name, |name| self.stat_at(name))
+    }
+
+    fn stat_at(&self, name: &CStr) -> Result<libc::stat, Errno> {
         let mut stat = MaybeUninit::<libc::stat>::uninit();
         let flags = libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
-        with_name(name, |name| {
-            // SAFETY: `name` is NUL-terminated, and `stat` has room for what the kernel writes.
-            call(Call::Stat, || unsafe {
-                libc::fstatat(self.as_raw_fd(), name.as_ptr(), stat.as_mut_ptr(), flags)
-            })
+        // SAFETY: `name` is NUL-terminated, and `stat` has room for what the kernel writes.
+        call(Call::Stat, || unsafe {
+            libc::fstatat(self.as_raw_fd(), name.as_ptr(), stat.as_mut_ptr(), flags)
         })?;
         // SAFETY: filled, for the call has succeeded.
         Ok(unsafe { stat.assume_init() })

@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -284,6 +285,30 @@ static void narrow_mask(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* The kernel keeps the watch of a removed directory that somebody has open; nobody needs it. */
+static void removed_but_open(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    int fd;
+
+    make_dirs("t/a/b/c");
+    watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE, &recorder);
+    CHECK_WATCHES(watcher, 4);
+    fd = CHECK_SYS(open("t/a/b/c", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    remove_tree("t/a");
+    EXPECT(watcher, &recorder, "delete|is_dir t/a/b/c", "delete|is_dir t/a/b", "delete|is_dir t/a");
+    CHECK_WATCHES(watcher, 1);
+    CHECK_TABLES(watcher);
+    CHECK_SYS(close(fd));
+    make_dirs("t/a/b");
+    EXPECT(watcher, &recorder, "create|is_dir t/a", "create|is_dir t/a/b [synthetic]");
+    CHECK_WATCHES(watcher, 3);
+    inotify_watcher_destroy(watcher);
+    recorder_clear(&recorder);
+    remove_tree("t");
+}
+
 int main(void)
 {
     check_begin(240);
@@ -299,6 +324,8 @@ int main(void)
     gone_at_once();
     check_case("made-in-the-callback");
     made_in_the_callback();
+    check_case("removed-but-open");
+    removed_but_open();
     check_case("narrow-mask");
     narrow_mask();
     check_case("race");
