@@ -352,11 +352,17 @@ impl<W: World> Engine<W> {
             self.tell_gone(batch, told);
             child = self.tree.child(dir, name);
         }
+        let ends = raw.mask & (IN_DELETE | IN_MOVED_FROM) != 0;
+        if ends && child.is_some() {
+            // What a listing found of another kind came later: it does not show that this one was
+            // told.
+            child = self.known(dir, name, raw.mask);
+        }
         let noting = self.tree.has(dir, Flags::NOTING);
         if noting || child.is_some() || !self.all_known(number, dir, is_dir) {
             return true;
         }
-        if raw.mask & (IN_DELETE | IN_MOVED_FROM) != 0 {
+        if ends {
             self.leave_tomb(dir, name);
         }
         if raw.mask & IN_MOVED_FROM != 0 && self.is_young(dir) {
