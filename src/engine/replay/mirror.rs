@@ -43,11 +43,27 @@ pub struct Filter {
 pub struct Entry {
     is_dir: bool,
     left_out: bool,
-    /// What a look showed at the last event that said that there is something new to see: inode
-    /// and versions. None if it came by a rename: the kernel merges renames that differ in their
-    /// cookie alone, and then it can be another.
-    seen: Option<(Ino, [u32; 2])>,
+    seen: Option<Seen>,
     below: BTreeMap<Vec<u8>, Entry>,
+}
+
+/// What a look showed at the last event that said that there is something new to see: inode
+/// and versions. None if it came by a rename: the kernel merges renames that differ in their
+/// cookie alone, and then it can be another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    /// The directory that the path led to: another than the believed one, if that had been renamed
+    /// and the event of it was still to come.
+    dir: Ino,
+    ino: Ino,
+    versions: [u32; 2],
+}
+
+/// Looks at a path whose name begins at `name`.
+fn look(disk: &Disk, path: &[u8], name: usize) -> Option<Seen> {
+    let dir = path.get(..name.checked_sub(1)?)?;
+    let (dir, ino) = (disk.resolve(dir).ok()?, disk.resolve(path).ok()?);
+    Some(Seen { dir, ino, versions: disk.versions(ino) })
 }
 
 /// A believed tree.
@@ -127,7 +143,7 @@ impl Mirror {
             self.lost = !self.tracks;
             self.kept.clear();
         }
-        let seen = disk.resolve(&told.path).ok().map(|ino| (ino, disk.versions(ino)));
+        let seen = look(disk, &told.path, told.name);
         let lost = self.lost;
         let bits = told.mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
         let path = text(&told.path);
@@ -181,7 +197,7 @@ impl Mirror {
         told: &Told,
         name: &[u8],
         is_dir: bool,
-        seen: Option<(Ino, [u32; 2])>,
+        seen: Option<Seen>,
     ) -> Result<(), String> {
         let path = text(&told.path);
         let kept = self.kept.remove(&told.cookie);
@@ -237,6 +253,7 @@ fn differ(path: &[u8], entry: &Entry, disk: &Disk, ino: Ino, lost: bool) -> Resu
             return Err(format!("{} was told and is not there", text(&below(name))));
         }
     }
+    let dir = ino;
     for (name, &(ino, _)) in real {
         let path = below(name);
         let believed = entry.below.get(name);
@@ -250,10 +267,11 @@ fn differ(path: &[u8], entry: &Entry, disk: &Disk, ino: Ino, lost: bool) -> Resu
             return Err(format!("{} is something else", text(&path)));
         }
         if let (Some(seen), false) = (entry.seen, lost || disk.shared(ino) || entry.is_dir)
-            && seen != (ino, disk.versions(ino))
+            && let (now, then) = ((ino, disk.versions(ino)), (seen.ino, seen.versions))
+            && seen.dir == dir
+            && now != then
         {
-            let now = (ino, disk.versions(ino));
-            return Err(format!("{} is {now:?}, was told {seen:?}", text(&path)));
+            return Err(format!("{} is {now:?}, was told {then:?}", text(&path)));
         }
         differ(&path, entry, disk, ino, lost)?;
     }
