@@ -190,6 +190,8 @@ pub struct Engine<W: World> {
     // Watches that ended without an event.
     dropped: Vec<i64>,
     notices: VecDeque<Notice>,
+    // One of them tells a loss of events, which waits for no other.
+    alarmed: bool,
 
     near: Near,
     // A directory, and the watch it is in; forgotten as what is near.
@@ -288,6 +290,7 @@ impl<W: World> Engine<W> {
             doomed: Doomed::default(),
             dropped: Vec::new(),
             notices: VecDeque::new(),
+            alarmed: false,
             near: Near::default(),
             kin: Cell::new((NONE, 0)),
             scratch: Vec::new(),
@@ -361,27 +364,13 @@ impl<W: World> Engine<W> {
                 break;
             }
             if let Some(at) = self.next_notice() {
-                if let Some(notice) = self.notices.remove(at) {
-                    self.tell_notice(batch, notice);
-                }
+                self.tell_notice(batch, at);
             } else if !self.settle_some(batch) && !self.close_gap() {
                 break;
             }
             worked = true;
         }
         worked
-    }
-
-    /// The first notice whose watch's call has returned, unless its directory is to be told first.
-    #[inline]
-    fn next_notice(&self) -> Option<usize> {
-        if self.notices.is_empty() {
-            return None;
-        }
-        self.notices
-            .iter()
-            .position(|notice| !self.watch(notice.watch).is_some_and(|watch| watch.building))
-            .filter(|&at| !self.too_early(&self.notices[at]))
     }
 
     /// Something is left that no kernel event will call for.

@@ -32,6 +32,7 @@ impl<W: World> Engine<W> {
             };
             let flags = if watch.holds_tree() { RINOTIFY_EVENT_RESCAN_BEGIN } else { 0 };
             self.notice_root(number, IN_Q_OVERFLOW, flags, false);
+            self.alarmed = true;
             if let Some(watch) = self.watch_mut(number).filter(|watch| watch.holds_tree()) {
                 watch.rescanning = true;
                 self.note_coverage(number);

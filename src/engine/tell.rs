@@ -1,12 +1,14 @@
 //! What is told: the path of the moment, the caller's mask, entries whose telling was due.
 
-use super::mask::SYNTHETIC;
+use super::mask::{COVERAGE, SYNTHETIC};
 use super::tree::{Flags, NONE, NodeId};
-use super::watches::WatchFlags;
+use super::watches::{Coverage, WatchFlags};
 use super::world::World;
 use super::{Batch, Engine, Head};
 
-use libc::{IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_ONESHOT, IN_UNMOUNT};
+use libc::{
+    IN_CREATE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_ONESHOT, IN_Q_OVERFLOW, IN_UNMOUNT,
+};
 
 /// The directory of the last event, because events come in runs.
 #[derive(Default)]
@@ -51,6 +53,13 @@ pub(super) struct Notice {
     /// It is about a directory that is not covered, and about this gap of it; its path is that of
     /// the moment when it is told.
     pub(super) gap: Option<(NodeId, u64)>,
+}
+
+impl Notice {
+    fn tells_loss(&self) -> bool {
+        let out_of_step = self.flags & COVERAGE != 0 && self.cookie == Coverage::OutOfStep as u32;
+        self.mask & IN_Q_OVERFLOW != 0 || out_of_step
+    }
 }
 
 impl<W: World> Engine<W> {
@@ -208,7 +217,28 @@ impl<W: World> Engine<W> {
         self.end_watch(number);
     }
 
-    pub(super) fn tell_notice(&mut self, batch: &mut Batch, mut notice: Notice) {
+    /// The first notice whose watch's call has returned, unless its directory is to be told first.
+    /// What follows that waits, too, but not a loss of events: it is told before anything that is found
+    /// after it.
+    #[inline]
+    pub(super) fn next_notice(&self) -> Option<usize> {
+        if self.notices.is_empty() {
+            return None;
+        }
+        let made = |notice: &Notice| !self.watch(notice.watch).is_some_and(|watch| watch.building);
+        let first = self.notices.iter().position(made)?;
+        if !self.too_early(&self.notices[first]) {
+            return Some(first);
+        }
+        let ready = |notice: &Notice| made(notice) && !self.too_early(notice);
+        if self.alarmed { self.notices.iter().position(ready) } else { None }
+    }
+
+    pub(super) fn tell_notice(&mut self, batch: &mut Batch, at: usize) {
+        let Some(mut notice) = self.notices.remove(at) else { return };
+        if self.alarmed {
+            self.alarmed = self.notices.iter().any(Notice::tells_loss);
+        }
         let Some(watch) = self.watch(notice.watch) else {
             return;
         };
