@@ -9,7 +9,7 @@ use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
 use super::{Engine, Exchange, Recheck};
-use crate::sys::Errno;
+use crate::sys::{Errno, Kind};
 
 use libc::{
     IN_ATTRIB, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF,
@@ -18,6 +18,11 @@ use libc::{
 
 /// How often a look is repeated that the queue has overtaken.
 const LOOKS: u32 = 16;
+
+/// The kind of entry that an event is about.
+fn kind_in(raw: &Raw) -> Option<Kind> {
+    Some(if raw.mask & IN_ISDIR != 0 { Kind::Directory } else { Kind::Other })
+}
 
 /// What stood at the target of a rename.
 enum Stood {
@@ -42,7 +47,7 @@ impl<W: World> Engine<W> {
         if let Some(&known) = self.exchanges.iter().find(|known| known.cookie == raw.cookie) {
             // Decided for another watch already: what its tree held then is the best knowledge.
             if let Some((cookie, there)) = known.asked {
-                self.ask(to, name, cookie, there);
+                self.ask(to, name, cookie, kind_in(raw), there);
             }
             return known.from;
         }
@@ -78,7 +83,11 @@ impl<W: World> Engine<W> {
             // What moves away is not what has just come.
             return Some(next);
         }
-        let before = self.said_before(raw, target.get());
+        // Of an exchange that was decided the rear half arrives where the front half left, so nothing
+        // is there.
+        let rear = |known: &Exchange| known.from.is_some_and(|from| from.cookie == raw.cookie);
+        let vacant = self.exchanges.iter().any(rear);
+        let before = if vacant { Some(false) } else { self.said_before(raw, target.get()) };
         let stood = self.stood(to, raw, target.get());
         let proven = held.is_some()
             || before == Some(true)
@@ -113,9 +122,9 @@ impl<W: World> Engine<W> {
         // (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may have come in
         // between and stand there now.
         match self.remains(to, &next, target.get(), back || held.is_some()) {
-            Some(true) => self.ask(to, name, next.cookie, true),
+            Some(true) => self.ask(to, name, next.cookie, kind_in(raw), true),
             Some(false) => {}
-            None => self.ask(to, name, next.cookie, false),
+            None => self.ask(to, name, next.cookie, kind_in(raw), false),
         }
         None
     }
@@ -172,12 +181,13 @@ impl<W: World> Engine<W> {
     }
 
     /// To be found out, when there is time to look, whether an entry is there.
-    fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32, there: bool) {
+    fn ask(&mut self, dir: NodeId, name: &[u8], cookie: u32, kind: Option<Kind>, there: bool) {
         self.rechecks.retain(|asked| asked.dir != dir || asked.name != name);
         self.rechecks.push(Recheck {
             dir,
             name: name.to_vec(),
             cookie,
+            kind,
             there,
             open: false,
             tries: 0,
@@ -192,7 +202,7 @@ impl<W: World> Engine<W> {
         if self.rechecks.iter().any(|asked| asked.dir == dir && asked.name == name) {
             return;
         }
-        self.ask(dir, name, cookie, false);
+        self.ask(dir, name, cookie, None, false);
         if let Some(asked) = self.rechecks.last_mut() {
             asked.open = true;
         }
@@ -269,15 +279,15 @@ impl<W: World> Engine<W> {
         (shown && self.wds.get(next.wd).is_some()).then_some(next.wd)
     }
 
-    /// Does what moves away with `again` go where that came from which came with `raw`? Both are
-    /// behind `after`.
-    fn swaps(&self, after: &Raw, raw: &Raw, again: &Raw) -> bool {
+    /// Does what moves away with the cookie `left` go where that came from which came with `came`? Both
+    /// are behind `after`.
+    fn swaps(&self, after: &Raw, came: u32, left: u32) -> bool {
         let half = |mask: u32, cookie: u32| {
             let mut all = self.input.from(after.next);
             all.find(|other| other.mask & mask != 0 && other.cookie == cookie)
         };
-        let from = half(IN_MOVED_FROM, raw.cookie);
-        let to = half(IN_MOVED_TO, again.cookie);
+        let from = half(IN_MOVED_FROM, came);
+        let to = half(IN_MOVED_TO, left);
         match (from, to) {
             (Some(from), Some(to)) => {
                 from.wd == to.wd && self.input.name(&from) == self.input.name(&to)
@@ -350,7 +360,7 @@ impl<W: World> Engine<W> {
     /// what the queue holds about it since then counts more.
     fn still_there(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
         self.remains(to, next, name, true).unwrap_or_else(|| {
-            self.ask(to, name, next.cookie, false);
+            self.ask(to, name, next.cookie, kind_in(next), false);
             false
         })
     }
@@ -365,7 +375,7 @@ impl<W: World> Engine<W> {
                 Ok(at) => {
                     let (_, dir) = &self.open[at];
                     let there = match self.world.kind_of(dir, name) {
-                        Ok(_) => Some(true),
+                        Ok(kind) => (kind_in(next) == Some(kind)).then_some(true),
                         Err(Errno(libc::ENOENT)) => Some(false),
                         Err(_) => None,
                     };
@@ -407,8 +417,14 @@ impl<W: World> Engine<W> {
         let named = |raw: &Raw| self.input.name(raw) == name;
         let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
         let end = first.map_or(usize::MAX, |raw| raw.at);
-        let shows = |raw: Raw| (attributes || raw.mask & IN_ATTRIB == 0) && named(&raw);
-        let used = of_dir(next.next).take_while(|raw| raw.at < end).any(shows);
+        let shows = |raw: &Raw| (attributes || raw.mask & IN_ATTRIB == 0) && named(raw);
+        let mut used = of_dir(next.next).take_while(|raw| raw.at < end).filter(shows);
+        // Not of what `next` was exchanged for, whose own event is still to come.
+        let early = |raw: &Raw| {
+            let came = self.arrival_under_way(raw, name);
+            came.is_some_and(|came| self.swaps(next, came, next.cookie))
+        };
+        let used = used.any(|raw| !early(&raw));
         match first {
             // It came to be: it was not there.
             Some(raw) if raw.mask & IN_CREATE != 0 => Some(false),
@@ -421,7 +437,7 @@ impl<W: World> Engine<W> {
                 });
                 let before = match again {
                     Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
-                    Some(again) if !self.swaps(next, &raw, &again) => Some(false),
+                    Some(again) if !self.swaps(next, raw.cookie, again.cookie) => Some(false),
                     Some(again) => match self.moved_twice(&raw, &again) {
                         Some(moved) => Some(!moved),
                         None => self.stayed(&again, name, there, attributes),

@@ -58,7 +58,7 @@ pub use mask::{EVENTS, MODIFIERS, UNASKED};
 pub use watches::{Coverage, Failure, WatchFlags};
 pub use world::{Kernel, World};
 
-use crate::sys::{Errno, ListBuffer};
+use crate::sys::{Errno, Kind, ListBuffer};
 use barrier::Barrier;
 use filter::Question;
 use gaps::Gaps;
@@ -220,6 +220,8 @@ struct Recheck {
     dir: NodeId,
     name: Vec<u8>,
     cookie: u32,
+    /// What it is; `None` if that is not known.
+    kind: Option<Kind>,
     /// It is known to exist, and is to be told after that MOVED_FROM.
     there: bool,
     /// That MOVED_FROM has been used.

@@ -127,10 +127,17 @@ impl<W: World> Engine<W> {
             }
             let looked = self.open_dir(dir).and_then(|at| {
                 let (_, open) = &self.open[at];
-                match self.world.kind_of(open, name) {
-                    Ok(kind) => Ok(Some(kind)),
+                let looked = match self.world.kind_of(open, name) {
+                    // What is of another kind has come in its place, and its own event tells of it.
+                    Ok(kind) => Ok(Some(kind).filter(|_| asked.kind.is_none_or(|of| of == kind))),
                     Err(Errno(libc::ENOENT)) => Ok(None),
                     Err(errno) => Err(errno),
+                };
+                // A rename shows in a look before it is queued.
+                if looked.is_err() || self.world.settle(open) {
+                    looked
+                } else {
+                    Err(Errno(libc::ESTALE))
                 }
             });
             match looked {
