@@ -127,37 +127,20 @@ impl<W: World> Engine<W> {
             return None;
         }
         let mut halves = 0;
-        self.look(node, raw.next, |engine, next| engine.arrives(raw, next, name, &mut halves))
-    }
-
-    /// The same by what was read already, of an event of a name that was perhaps told.
-    pub(super) fn arrival_under_way(&self, raw: &Raw, name: &[u8]) -> Option<u32> {
-        let mut halves = 0;
-        for next in self.input.from(raw.next) {
-            match self.arrives(raw, &next, name, &mut halves) {
-                Seen::Yes(cookie) => return Some(cookie),
-                Seen::No => return None,
-                Seen::End => {}
+        self.look(node, raw.next, |engine, next| {
+            if next.mask & IN_Q_OVERFLOW != 0 {
+                return Seen::No;
             }
-        }
-        None
-    }
-
-    /// Does `next`, behind `raw`, bring something to this name by a rename that can have been under
-    /// way at the place of `raw`?
-    fn arrives(&self, raw: &Raw, next: &Raw, name: &[u8], halves: &mut u32) -> Seen<u32> {
-        if next.mask & IN_Q_OVERFLOW != 0 {
-            return Seen::No;
-        }
-        if next.wd != raw.wd || next.mask & DIRENT == 0 {
-            return Seen::End;
-        }
-        *halves += 1;
-        if next.mask & MOVE == 0 || *halves > EXCHANGE {
-            return Seen::No;
-        }
-        let here = next.mask & IN_MOVED_TO != 0 && self.input.name(next) == name;
-        if here { Seen::Yes(next.cookie) } else { Seen::End }
+            if next.wd != raw.wd || next.mask & DIRENT == 0 {
+                return Seen::End;
+            }
+            halves += 1;
+            if next.mask & MOVE == 0 || halves > EXCHANGE {
+                return Seen::No;
+            }
+            let here = next.mask & IN_MOVED_TO != 0 && engine.input.name(next) == name;
+            if here { Seen::Yes(next.cookie) } else { Seen::End }
+        })
     }
 
     /// All that is queued now. False if it could not be read, or is too much.

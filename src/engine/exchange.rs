@@ -121,7 +121,7 @@ impl<W: World> Engine<W> {
         // The kernel merges a MOVED_TO with an identical newest event, and does not compare cookies
         // (fs/notify/inotify/inotify_fsnotify.c, event_compare): something else may have come in
         // between and stand there now.
-        match self.remains(to, &next, target.get(), back || held.is_some()) {
+        match self.remains(to, &next, target.get(), back || held.is_some(), vacant || !back) {
             Some(true) => self.ask(to, name, next.cookie, kind_in(raw), true),
             Some(false) => {}
             None => self.ask(to, name, next.cookie, kind_in(raw), false),
@@ -279,15 +279,32 @@ impl<W: World> Engine<W> {
         (shown && self.wds.get(next.wd).is_some()).then_some(next.wd)
     }
 
-    /// Does what moves away with the cookie `left` go where that came from which came with `came`? Both
-    /// are behind `after`.
-    fn swaps(&self, after: &Raw, came: u32, left: u32) -> bool {
+    /// Can it be one exchange that takes an entry away with `left` and brings another to its name with
+    /// `comes`? Then nothing else happens to the entries of either directory in between.
+    fn is_one_exchange(&self, left: &Raw, comes: &Raw) -> bool {
+        let mut place = None;
+        for raw in self.input.from(left.next).take_while(|raw| raw.at < comes.at) {
+            if raw.mask & DIRENT == 0 {
+                continue;
+            }
+            if raw.cookie == left.cookie {
+                place = Some(raw.wd);
+            } else if raw.cookie != comes.cookie && (raw.wd == left.wd || place == Some(raw.wd)) {
+                return false;
+            }
+        }
+        place.is_some() && self.swaps(left, comes, left)
+    }
+
+    /// Does what moves away with `again` go where that came from which came with `raw`? Both are
+    /// behind `after`.
+    fn swaps(&self, after: &Raw, raw: &Raw, again: &Raw) -> bool {
         let half = |mask: u32, cookie: u32| {
             let mut all = self.input.from(after.next);
             all.find(|other| other.mask & mask != 0 && other.cookie == cookie)
         };
-        let from = half(IN_MOVED_FROM, came);
-        let to = half(IN_MOVED_TO, left);
+        let from = half(IN_MOVED_FROM, raw.cookie);
+        let to = half(IN_MOVED_TO, again.cookie);
         match (from, to) {
             (Some(from), Some(to)) => {
                 from.wd == to.wd && self.input.name(&from) == self.input.name(&to)
@@ -359,14 +376,22 @@ impl<W: World> Engine<W> {
     /// The same for what has no wd, files above all: only a look decides whether the target still exists;
     /// what the queue holds about it since then counts more.
     fn still_there(&mut self, to: NodeId, next: &Raw, name: &[u8]) -> bool {
-        self.remains(to, next, name, true).unwrap_or_else(|| {
+        self.remains(to, next, name, true, false).unwrap_or_else(|| {
             self.ask(to, name, next.cookie, kind_in(next), false);
             false
         })
     }
 
-    /// Is there something at a name after `next` took something away from it?
-    fn remains(&mut self, to: NodeId, next: &Raw, name: &[u8], attributes: bool) -> Option<bool> {
+    /// Is there something at a name after `next` took something away from it? `alone`: that was not
+    /// exchanged for what came before.
+    fn remains(
+        &mut self,
+        to: NodeId,
+        next: &Raw,
+        name: &[u8],
+        attributes: bool,
+        alone: bool,
+    ) -> Option<bool> {
         let mut there = None;
         for _ in 0..LOOKS {
             let before = self.read_all();
@@ -399,8 +424,9 @@ impl<W: World> Engine<W> {
             // What is there now can have come to be by what was lost.
             there = None;
         }
-        self.stayed(next, name, there, attributes)
+        self.stayed(next, name, there, attributes, alone)
     }
+
     /// Did the entry stay when `next` took something of its name away? What is said of the name
     /// next decides, and a look if nothing is. `None`: neither is to be had. An ATTRIB can come late,
     /// when what it is about has gone on, so it shows an entry only where `attributes` says so.
@@ -410,6 +436,7 @@ impl<W: World> Engine<W> {
         name: &[u8],
         there: Option<bool>,
         attributes: bool,
+        alone: bool,
     ) -> Option<bool> {
         let whole = |raw: &Raw| raw.mask & IN_Q_OVERFLOW == 0;
         let of_dir =
@@ -418,13 +445,11 @@ impl<W: World> Engine<W> {
         let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
         let end = first.map_or(usize::MAX, |raw| raw.at);
         let shows = |raw: &Raw| (attributes || raw.mask & IN_ATTRIB == 0) && named(raw);
-        let mut used = of_dir(next.next).take_while(|raw| raw.at < end).filter(shows);
         // Not of what `next` was exchanged for, whose own event is still to come.
-        let early = |raw: &Raw| {
-            let came = self.arrival_under_way(raw, name);
-            came.is_some_and(|came| self.swaps(next, came, next.cookie))
-        };
-        let used = used.any(|raw| !early(&raw));
+        let comes = first.filter(|raw| alone && raw.mask & IN_MOVED_TO != 0);
+        let early = comes.is_some_and(|raw| self.is_one_exchange(next, &raw));
+        let used =
+            !early && of_dir(next.next).take_while(|raw| raw.at < end).any(|raw| shows(&raw));
         match first {
             // It came to be: it was not there.
             Some(raw) if raw.mask & IN_CREATE != 0 => Some(false),
@@ -437,10 +462,10 @@ impl<W: World> Engine<W> {
                 });
                 let before = match again {
                     Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
-                    Some(again) if !self.swaps(next, raw.cookie, again.cookie) => Some(false),
+                    Some(again) if !self.swaps(next, &raw, &again) => Some(false),
                     Some(again) => match self.moved_twice(&raw, &again) {
                         Some(moved) => Some(!moved),
-                        None => self.stayed(&again, name, there, attributes),
+                        None => self.stayed(&again, name, there, attributes, false),
                     },
                     None => Some(false),
                 };
