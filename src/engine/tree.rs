@@ -8,6 +8,7 @@ pub use super::flags::{Flags, Marks};
 use super::index::Index;
 use super::names::Names;
 use super::prints::Print;
+use chunks::Chunks;
 use fold::Fold;
 pub use fold::Folding;
 
@@ -69,7 +70,7 @@ pub struct Tree {
     // Entries without nodes; places in there that are free; how many bytes they have.
     folds: Vec<Fold>,
     free_fold: NodeId,
-    folded: usize,
+    runs: Chunks,
     // By node, if a watch wants it.
     prints: Vec<Print>,
     // Filled on demand, when something is searched for.
@@ -90,7 +91,7 @@ impl Default for Tree {
             added: 0,
             folds: Vec::new(),
             free_fold: NONE,
-            folded: 0,
+            runs: Chunks::default(),
             prints: Vec::new(),
             index: RefCell::default(),
             seed,
@@ -489,6 +490,7 @@ impl Tree {
     }
 }
 
+mod chunks;
 mod fold;
 #[cfg(test)]
 mod tests;

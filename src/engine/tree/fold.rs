@@ -2,6 +2,7 @@
 //! other. Nothing outside the tree sees them: whoever asks for a child of such a directory gets
 //! nodes, made then.
 
+use super::chunks::Run;
 use super::{FOLDED, Flags, NONE, NodeId, Tree};
 use crate::engine::prints::Print;
 
@@ -14,40 +15,44 @@ pub struct Fold {
     pending: bool,
     /// There is a print behind each name.
     printed: bool,
-    names: Box<[u8]>,
+    names: Run,
 }
 
 /// Entries that are about to be folded: for each the length of its name, the name, and perhaps its
 /// print.
 #[derive(Default)]
 pub struct Folding {
+    // Longer than what is in it, so that nothing has to be made longer for one entry.
     bytes: Vec<u8>,
+    end: usize,
     count: u32,
 }
 
 impl Folding {
     /// Adds an entry. One listing has either prints for all or for none.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "no more than 255")]
     pub fn push(&mut self, name: &[u8], print: Option<Print>) {
+        const MOST: usize = 1 + 255 + Print::SIZE;
+        if self.bytes.len() < self.end + MOST {
+            self.bytes.resize((self.end + MOST) * 2, 0);
+        }
+        let field = &mut self.bytes[self.end..];
         // NAME_MAX is 255; a longer one cannot come from the kernel.
-        let len = u8::try_from(name.len()).unwrap_or(u8::MAX);
+        let len = name.len().min(255);
+        field[0] = len as u8;
         match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
             // Most are of this length, and so need no call to copy them: two halves that overlap.
-            (Some(first), Some(last)) if name.len() <= 16 => {
-                let mut field = [len; 17];
+            (Some(first), Some(last)) if len <= 16 => {
                 field[1..9].copy_from_slice(first);
-                field[name.len() - 7..][..8].copy_from_slice(last);
-                let end = self.bytes.len() + 1 + name.len();
-                self.bytes.extend_from_slice(&field);
-                self.bytes.truncate(end);
+                field[len - 7..][..8].copy_from_slice(last);
             }
-            _ => {
-                self.bytes.push(len);
-                self.bytes.extend_from_slice(&name[..usize::from(len)]);
-            }
+            _ => field[1..=len].copy_from_slice(&name[..len]),
         }
+        self.end += 1 + len;
         if let Some(print) = print {
-            self.bytes.extend_from_slice(&print.bytes());
+            self.bytes[self.end..][..Print::SIZE].copy_from_slice(&print.bytes());
+            self.end += Print::SIZE;
         }
         self.count += 1;
     }
@@ -73,12 +78,6 @@ impl<'a> Iterator for Names<'a> {
         let len = usize::from(len);
         self.rest = &field[len + if self.printed { Print::SIZE } else { 0 }..];
         Some((field, len))
-    }
-}
-
-impl Fold {
-    fn names(&self) -> Names<'_> {
-        Names { rest: &self.names, printed: self.printed }
     }
 }
 
@@ -119,18 +118,18 @@ impl Tree {
         if self.node(id).is_folded() {
             let fold = &mut self.folds[self.nodes[id as usize].first as usize];
             if (fold.pending, fold.printed) == (pending, printed) {
-                fold.names = [&*fold.names, &entries.bytes[..]].concat().into_boxed_slice();
+                let before = self.runs.get(fold.names).to_vec();
+                self.runs.drop(fold.names);
+                fold.names = self.runs.put([&before, entries.bytes()]);
                 fold.count += entries.count;
-                self.folded += entries.bytes.len();
                 entries.clear();
                 return;
             }
             self.unfold(id);
         }
-        let names = Box::from(&entries.bytes[..]);
+        let names = self.runs.put([entries.bytes(), &[]]);
         let first = self.node(id).first;
         let fold = Fold { first, count: entries.count, pending, printed, names };
-        self.folded += entries.bytes.len();
         entries.clear();
         let at = if self.free_fold == NONE {
             self.folds.push(fold);
@@ -146,19 +145,19 @@ impl Tree {
         node.name.set(node.name.get() | FOLDED);
     }
 
+    /// The names are still to be dropped.
     fn take_fold(&mut self, id: NodeId) -> Option<Fold> {
         if !self.node(id).is_folded() {
             return None;
         }
         let node = &mut self.nodes[id as usize];
         let at = node.first;
-        let (first, names) = (self.free_fold, Box::default());
+        let (first, names) = (self.free_fold, Run::default());
         let free = Fold { first, count: 0, pending: false, printed: false, names };
         let fold = std::mem::replace(&mut self.folds[at as usize], free);
         self.free_fold = at;
         node.first = fold.first;
         node.name.set(node.name.get() & !FOLDED);
-        self.folded -= fold.names.len();
         Some(fold)
     }
 
@@ -175,7 +174,9 @@ impl Tree {
         let Some(fold) = self.take_fold(id) else { return };
         let flags = if fold.pending { Flags::PENDING } else { Flags::empty() };
         let before = self.added;
-        for (field, len) in fold.names() {
+        let names = self.runs.get(fold.names).to_vec();
+        self.runs.drop(fold.names);
+        for (field, len) in (Names { rest: &names, printed: fold.printed }) {
             let child = self.add(id, &field[..len], flags);
             if fold.printed {
                 self.set_print(child, Print::read(&field[len..]));
@@ -187,7 +188,9 @@ impl Tree {
 
     /// What is folded is of no interest any more.
     pub fn drop_fold(&mut self, id: NodeId) {
-        self.take_fold(id);
+        if let Some(fold) = self.take_fold(id) {
+            self.runs.drop(fold.names);
+        }
     }
 
     /// How many entries are folded and have not been told yet.
@@ -204,7 +207,8 @@ impl Tree {
     pub fn folded(&self, id: NodeId) -> impl Iterator<Item = (&[u8], usize)> {
         let node = self.node(id);
         let fold = node.is_folded().then(|| &self.folds[node.first as usize]);
-        fold.into_iter().flat_map(Fold::names)
+        let names = |fold: &Fold| Names { rest: self.runs.get(fold.names), printed: fold.printed };
+        fold.into_iter().flat_map(names)
     }
 
     /// What is folded has been told.
@@ -236,14 +240,17 @@ impl Tree {
 
     pub(super) fn memory_of_files(&self) -> usize {
         self.folds.capacity() * size_of::<Fold>()
-            + self.folded
+            + self.runs.memory()
             + self.prints.capacity() * size_of::<Print>()
     }
 }
 
 impl Folding {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.end]
+    }
+
     fn clear(&mut self) {
-        self.bytes.clear();
-        self.count = 0;
+        (self.end, self.count) = (0, 0);
     }
 }

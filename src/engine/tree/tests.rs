@@ -131,15 +131,15 @@ fn what_is_folded_goes_with_its_directory() {
     assert_eq!(tree.untold(dirs[1]), 1);
     let file = tree.child(dirs[1], b"file").unwrap();
     assert_eq!(tree.flags(file), Flags::empty());
-    let full = tree.folded;
+    let full = tree.runs.kept();
     tree.detach(dirs[0]);
     tree.free(dirs[0]);
-    assert!(tree.folded < full);
+    assert!(tree.runs.kept() < full);
     let again = tree.add(root, b"three", Flags::DIR);
     assert_eq!((again, tree.has_children(again)), (dirs[0], false));
     tree.fold(again, &mut folding(&[b"file"], None), true, false);
     assert_eq!(tree.folds.len(), 2);
     tree.drop_fold(again);
     assert!(!tree.has_children(again));
-    assert_eq!(tree.folded, 0);
+    assert_eq!(tree.runs.kept(), 0);
 }
