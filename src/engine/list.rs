@@ -7,7 +7,7 @@ use super::scan::{CLAIM_COST, Task, Trouble};
 use super::tree::{Flags, Folding, Marks, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
-use crate::sys::{Errno, Kind, ListBuffer};
+use crate::sys::{Entry, Errno, Kind, ListBuffer};
 
 /// A directory that is being listed.
 pub(super) struct Listing<D> {
@@ -33,13 +33,16 @@ pub(super) struct Listing<D> {
 }
 
 impl<W: World> Engine<W> {
-    pub(super) fn begin_listing(&mut self, node: NodeId, tag: u32, dir: W::Dir) {
+    /// `begun`: the first part is in the buffer.
+    pub(super) fn begin_listing(&mut self, node: NodeId, tag: u32, dir: W::Dir, begun: bool) {
         // One of an earlier listing must not close before all of this one is known.
         let tag = self.cancel_window(node).map_or(tag, |older| older.min(tag));
         self.look_into();
         self.tree.set(node, Flags::LISTING);
         self.count_task(tag, true);
-        self.list_buffer.clear();
+        if !begun {
+            self.list_buffer.clear();
+        }
         let fresh = (!self.tree.has_children(node)).then(|| self.tree.added());
         let compares = self.tree.marks(node).contains(Marks::STALE);
         let doubt = if compares { self.tree.first(node) } else { NONE };
@@ -56,7 +59,7 @@ impl<W: World> Engine<W> {
             more: true,
             whole: true,
             fresh,
-            continued: false,
+            continued: begun,
             compares,
             doubt,
             descends,
@@ -116,7 +119,7 @@ impl<W: World> Engine<W> {
                         }
                     }
                     match kind {
-                        Ok(kind) => self.found(number, node, &mut listing, entry.name, kind, left),
+                        Ok(kind) => self.found(number, node, &mut listing, &entry, kind, left),
                         // It has gone since it was listed, which the queue tells.
                         Err(Errno(libc::ENOENT)) => {}
                         Err(errno) => {
@@ -209,10 +212,11 @@ impl<W: World> Engine<W> {
         number: u32,
         parent: NodeId,
         listing: &mut Listing<W::Dir>,
-        name: &[u8],
+        entry: &Entry,
         kind: Kind,
         left: &mut usize,
     ) {
+        let name = entry.name;
         let noting = self.tree.has(parent, Flags::NOTING);
         let is_dir = kind == Kind::Directory;
         let follows = is_dir && self.follows(number);
@@ -266,7 +270,7 @@ impl<W: World> Engine<W> {
         // Where it is to be listed in any case it is opened first, and watched by that.
         if new || tracks || self.stays(number) {
             listing.descends = true;
-            self.push_front(node, listing.tag);
+            self.push_found(node, listing.tag, entry.ino);
             return;
         }
         if !self.admitted(number, node, listing.tag) {
@@ -288,7 +292,7 @@ impl<W: World> Engine<W> {
                 }
             }
             Err(errno) => {
-                let task = Task { node, tag: listing.tag, tries: 0, rounds: 0 };
+                let task = Task::new(node, listing.tag);
                 let trouble = Trouble { errno, step: "inotify_add_watch", reach: false };
                 self.scan_failed(number, task, trouble);
             }
@@ -336,7 +340,7 @@ impl<W: World> Engine<W> {
                 self.drop_child(node);
             }
             Err(errno) => {
-                let task = Task { node, tag: listing.tag, tries: 0, rounds: 0 };
+                let task = Task::new(node, listing.tag);
                 let trouble = Trouble { errno, step: "inotify_add_watch", reach: false };
                 self.scan_failed(number, task, trouble);
             }

@@ -44,7 +44,8 @@ impl<W: World> Engine<W> {
         let mut below = Vec::new();
         let mut found;
         loop {
-            found = self.open.iter().position(|&(open, _)| open == anchor);
+            // The newest is the one most often asked for.
+            found = self.open.iter().rposition(|&(open, _)| open == anchor);
             if found.is_some() || self.tree.node(anchor).parent == NONE {
                 break;
             }

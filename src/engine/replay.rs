@@ -50,6 +50,8 @@ pub struct Replay {
     pub list_chunk: usize,
     /// Listings do not tell types, and link counts do not tell subdirectories.
     pub bare: bool,
+    /// What a listing has found is watched and opened by its name.
+    pub by_name: bool,
     /// Watches that may be in use; the pokes' are free.
     pub watch_limit: usize,
     pokes: [Ino; 2],
@@ -66,6 +68,7 @@ impl Replay {
             between: None,
             list_chunk: 1000,
             bare: false,
+            by_name: false,
             watch_limit: usize::MAX,
             pokes,
             poke_wds: [0; 2],
@@ -191,6 +194,19 @@ impl World for Replay {
         self.disk.handle(ino, true).map(|handle| (handle, !self.bare))
     }
 
+    fn watch_and_open(
+        &mut self,
+        dir: &Handle,
+        name: &[u8],
+        mask: u32,
+    ) -> Option<(i32, Result<Handle, Errno>)> {
+        if !self.by_name {
+            return None;
+        }
+        let wd = self.add(dir, name, mask).ok()?;
+        Some((wd, self.open_to_list(dir, name)))
+    }
+
     fn rewind(&mut self, _: &Handle) -> Result<(), Errno> {
         Ok(())
     }
@@ -217,10 +233,12 @@ impl World for Replay {
             dir.at.set(at.1);
         }
         let more = !rest.is_empty();
-        let dots = [&b"."[..], b".."].map(|name| Entry { name, kind: None });
+        let number = |ino: Ino| ino as u64;
+        let dots = [&b"."[..], b".."].map(|name| Entry { name, ino: number(dir.ino), kind: None });
         let kind = |ino| if self.disk.is_dir(ino) { Kind::Directory } else { Kind::Other };
         let kind = |ino| (!self.bare).then(|| kind(ino));
-        let found = rest.iter().map(|&(name, &(ino, _))| Entry { name, kind: kind(ino) });
+        let found =
+            rest.iter().map(|&(name, &(ino, _))| Entry { name, ino: number(ino), kind: kind(ino) });
         buffer.fill(dots.into_iter().filter(|_| more).chain(found));
         self.disk.tell_looking(dir.ino, libc::IN_ACCESS);
         Ok(more)

@@ -23,6 +23,16 @@ pub(super) struct Task {
     pub(super) tag: u32,
     pub(super) tries: u16,
     pub(super) rounds: u16,
+    /// Its inode number by a listing of its parent, 0 if it is not of one, and how many events had
+    /// been used then.
+    ino: u64,
+    used: u32,
+}
+
+impl Task {
+    pub(super) fn new(node: NodeId, tag: u32) -> Self {
+        Self { node, tag, tries: 0, rounds: 0, ino: 0, used: 0 }
+    }
 }
 
 /// Why a directory could not be watched or listed.
@@ -48,7 +58,7 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::TASK) {
             self.tree.set(node, Flags::TASK);
             self.count_task(tag, true);
-            self.tasks.push_back(Task { node, tag, tries: 0, rounds: 0 });
+            self.tasks.push_back(Task::new(node, tag));
         }
     }
 
@@ -160,13 +170,13 @@ impl<W: World> Engine<W> {
         if !self.admitted(number, node, task.tag) {
             return;
         }
-        let mut outcome = self.scan_node(number, node, task.tag);
+        let mut outcome = self.scan_node(number, task);
         if let Err(Trouble { errno: Errno(libc::EMFILE | libc::ENFILE), .. }) = outcome
             && !self.open.is_empty()
         {
             // With fewer of our own.
             self.open.clear();
-            outcome = self.scan_node(number, node, task.tag);
+            outcome = self.scan_node(number, task);
         }
         match outcome {
             Ok(()) => self.covered(node, task.tag),
@@ -175,7 +185,8 @@ impl<W: World> Engine<W> {
     }
 
     /// Watches a node, if it is not, and begins to list it, if it must be.
-    fn scan_node(&mut self, number: u32, node: NodeId, tag: u32) -> Result<(), Trouble> {
+    fn scan_node(&mut self, number: u32, task: Task) -> Result<(), Trouble> {
+        let Task { node, tag, .. } = task;
         let reach = |errno| Trouble { errno, step: "open", reach: true };
         let own = |step| move |errno| Trouble { errno, step, reach: false };
         let (open, add) = (own("open"), own("inotify_add_watch"));
@@ -195,6 +206,18 @@ impl<W: World> Engine<W> {
                 && !self.tracks(number)
                 && !self.claim_by_name(number, at, node, tag).map_err(add)?
             {
+                return Ok(());
+            }
+            if unwatched
+                && !stays
+                && let Some((wd, dir)) = self.watch_and_open(at, task, wanted)
+            {
+                self.adopt(number, node, wd);
+                if self.tree.has(node, Flags::UNLISTED) {
+                    self.push_window(node, tag);
+                } else {
+                    self.begin_listing(node, tag, dir, true);
+                }
                 return Ok(());
             }
             if stays {
@@ -240,8 +263,34 @@ impl<W: World> Engine<W> {
         } else {
             self.world.open_to_list(&dir, b".").map_err(open)?
         };
-        self.begin_listing(node, tag, dir);
+        self.begin_listing(node, tag, dir, false);
         Ok(())
+    }
+
+    /// Watches a directory that a listing has found, opens it, both by its name, and begins to read it,
+    /// if what is opened is certainly what is watched. What is opened is what was listed, by the inode
+    /// number. If another was watched in between, the name has led elsewhere and back: two changes, of
+    /// which the first was complete before the second, so that its event is queued before anything
+    /// that is read now, and by that event the claim is dropped with all that was found. Provided
+    /// that the event was not used before.
+    fn watch_and_open(&mut self, at: usize, task: Task, wanted: u32) -> Option<(i32, W::Dir)> {
+        let Task { node, ino, used, .. } = task;
+        let told = self.looking || ino == 0 || used != self.events_used();
+        if told || self.tree.node(node).wd != 0 {
+            return None;
+        }
+        let (_, parent) = &self.open[at];
+        let (wd, opened) = self.world.watch_and_open(parent, self.tree.name(node), wanted)?;
+        let buffer = &mut self.list_buffer;
+        if let Ok(dir) = opened
+            && self.world.list(&dir, buffer) == Ok(true)
+            && buffer.own_number() == Some(ino)
+        {
+            return Some((wd, dir));
+        }
+        buffer.clear();
+        self.refuse(wd);
+        None
     }
 
     /// Opens an entry that is to be watched and listed. True: it can be listed as it is, else it
@@ -266,8 +315,22 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::TASK) {
             self.tree.set(node, Flags::TASK);
             self.count_task(tag, true);
-            self.tasks.push_front(Task { node, tag, tries: 0, rounds: 0 });
+            self.tasks.push_front(Task::new(node, tag));
         }
+    }
+
+    /// The same for a directory that a listing has just found, with this inode number.
+    pub(super) fn push_found(&mut self, node: NodeId, tag: u32, ino: u64) {
+        self.push_front(node, tag);
+        let used = self.events_used();
+        if let Some(task) = self.tasks.front_mut().filter(|task| task.node == node) {
+            (task.ino, task.used) = (ino, used);
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "no task waits for 2^32 events")]
+    fn events_used(&self) -> u32 {
+        self.counters.kernel_events as u32
     }
 
     /// A directory could not be watched or listed.

@@ -39,6 +39,15 @@ pub trait World {
     /// Opens an entry to list it, before it is watched. False where the listing is not known to
     /// have what came in between: it must then be opened again.
     fn open_ahead(&mut self, dir: &Self::Dir, name: &[u8]) -> Result<(Self::Dir, bool), Errno>;
+    /// Watches an entry and then opens it to list it, both by its name, where that is cheaper than to
+    /// show each time that they are the same directory: a listing has the inode numbers of what it
+    /// names, and its own. `None`: it is not.
+    fn watch_and_open(
+        &mut self,
+        dir: &Self::Dir,
+        name: &[u8],
+        mask: u32,
+    ) -> Option<(i32, Result<Self::Dir, Errno>)>;
     /// Such a directory is watched now, and about to be listed.
     fn rewind(&mut self, dir: &Self::Dir) -> Result<(), Errno>;
     /// Device and inode number.
@@ -75,6 +84,8 @@ pub struct Kernel {
     unremoved: Vec<i32>,
     // Devices, and whether they count subdirectories as links.
     counting: Vec<(u64, bool)>,
+    // What is named in a current directory can be opened there for certain.
+    by_name: bool,
     /// Set while a thread of the library's own runs the engine.
     pub cwd: Option<OwnCwd>,
 }
@@ -87,7 +98,8 @@ impl Kernel {
         let poker =
             Poker::new(&inotify).map_err(|(errno, step, path)| failed(errno, step, path))?;
         let unremoved = Vec::new();
-        Ok(Self { inotify, poker, unremoved, counting: Vec::new(), cwd: None })
+        let counting = Vec::new();
+        Ok(Self { inotify, poker, unremoved, counting, by_name: true, cwd: None })
     }
 
     /// A wd is in use: it is not to be removed any more.
@@ -225,6 +237,26 @@ impl World for Kernel {
         let entry = dir.open_to_list(name)?;
         let known = self.is_known(&entry)?;
         Ok((entry, known))
+    }
+
+    fn watch_and_open(
+        &mut self,
+        dir: &Dir,
+        name: &[u8],
+        mask: u32,
+    ) -> Option<(i32, Result<Dir, Errno>)> {
+        if !self.by_name || self.is_known(dir) != Ok(true) {
+            return None;
+        }
+        let cwd = self.cwd.as_mut()?;
+        let (wd, opened) = cwd.watch_and_open(&self.inotify, dir, name, mask).ok()?;
+        match &opened {
+            Ok(entry) => entry.note_counts(true),
+            // No openat2(2).
+            Err(errno) => self.by_name = !matches!(errno.0, libc::ENOSYS | libc::EPERM),
+        }
+        let wd = self.used(Ok(wd)).ok()?;
+        Some((wd, opened))
     }
 
     fn rewind(&mut self, dir: &Dir) -> Result<(), Errno> {

@@ -26,6 +26,15 @@ impl OwnCwd {
         unsafe { libc::chdir(c"/".as_ptr()) };
     }
 
+    fn enter(&mut self, dir: &Dir) -> Result<(), Errno> {
+        if self.at != dir.serial() {
+            // SAFETY: no pointers.
+            call(Call::Fchdir, || unsafe { libc::fchdir(dir.as_raw_fd()) })?;
+            self.at = dir.serial();
+        }
+        Ok(())
+    }
+
     /// inotify_add_watch(2) for `name` in `dir`.
     pub fn add_at(
         &mut self,
@@ -34,11 +43,22 @@ impl OwnCwd {
         name: &[u8],
         mask: u32,
     ) -> Result<i32, Errno> {
-        if self.at != dir.serial() {
-            // SAFETY: no pointers.
-            call(Call::Fchdir, || unsafe { libc::fchdir(dir.as_raw_fd()) })?;
-            self.at = dir.serial();
-        }
+        self.enter(dir)?;
         with_name(name, |name| inotify.add(name, mask))
+    }
+
+    /// The same, and then opens what the name leads to, on the same mount, to list it.
+    pub fn watch_and_open(
+        &mut self,
+        inotify: &Inotify,
+        dir: &Dir,
+        name: &[u8],
+        mask: u32,
+    ) -> Result<(i32, Result<Dir, Errno>), Errno> {
+        self.enter(dir)?;
+        with_name(name, |name| {
+            let wd = inotify.add(name, mask)?;
+            Ok((wd, Dir::open_to_list_in_cwd(name)))
+        })
     }
 }

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Call, Errno, call, call_size, refused};
+use super::{Call, Errno, call, call_size, refused, until_nul};
 
 /// What an entry is, as far as it matters here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,46 +37,6 @@ pub struct Facts {
     pub owner: (u32, u32),
 }
 
-/// One entry of a listing.
-#[derive(Debug)]
-pub struct Entry<'a> {
-    /// Its name: bytes without a slash.
-    pub name: &'a [u8],
-    /// `None` if the file system does not say (DT_UNKNOWN).
-    pub kind: Option<Kind>,
-}
-
-/// What getdents64(2) filled in, and how far it was read.
-pub struct ListBuffer {
-    bytes: Vec<u8>,
-    at: usize,
-    end: usize,
-}
-
-impl Default for ListBuffer {
-    fn default() -> Self {
-        Self { bytes: vec![0; 32 * 1024], at: 0, end: 0 }
-    }
-}
-
-impl ListBuffer {
-    /// The place of a buffer that is in use elsewhere.
-    pub fn none() -> Self {
-        Self { bytes: Vec::new(), at: 0, end: 0 }
-    }
-
-    /// Forgets what is left of an earlier listing.
-    pub fn clear(&mut self) {
-        self.at = 0;
-        self.end = 0;
-    }
-
-    /// Bytes of memory held.
-    pub fn memory(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
 /// Most of a path that is given to one system call; PATH_MAX less the NUL and some room.
 const CHUNK: usize = 4000;
 
@@ -98,16 +58,27 @@ const NO_NAME: &CStr = {
 /// Numbers the open directories, because descriptors are used again.
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
+/// A descriptor that is closed with it. Not by close(2) of the C library, which is a cancellation point,
+/// and that takes time in a process of several threads.
+struct Fd(RawFd);
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the descriptor.
+        unsafe { libc::syscall(libc::SYS_close, self.0) };
+    }
+}
+
 /// An open directory.
 pub struct Dir {
-    fd: OwnedFd,
+    fd: Fd,
     serial: u64,
     counts: Cell<Option<bool>>,
 }
 
 impl AsRawFd for Dir {
     fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.fd.0
     }
 }
 
@@ -124,9 +95,7 @@ pub(super) const REACH: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC
 impl Dir {
     /// Takes a descriptor that a system call of this file has just returned.
     fn own(fd: RawFd) -> Self {
-        // SAFETY: the descriptor is fresh and nobody else's.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Self { fd, serial: SERIAL.fetch_add(1, Ordering::Relaxed), counts: Cell::new(None) }
+        Self { fd: Fd(fd), serial: SERIAL.fetch_add(1, Ordering::Relaxed), counts: Cell::new(None) }
     }
 
     /// Whether it is on a file system that is known to count links, once that was noted.
@@ -176,7 +145,14 @@ impl Dir {
     /// The same for an entry that is on the same mount, and so on the same file system.
     pub fn open_to_list_here(&self, name: &[u8]) -> Result<Self, Errno> {
         let flags = LIST | libc::O_NOFOLLOW;
-        with_name(name, |name| self.openat2(name, flags, libc::RESOLVE_NO_XDEV)).map(Self::own)
+        with_name(name, |name| openat2(self.as_raw_fd(), name, flags, libc::RESOLVE_NO_XDEV))
+            .map(Self::own)
+    }
+
+    /// The same in the calling thread's current directory.
+    pub(super) fn open_to_list_in_cwd(name: &CStr) -> Result<Self, Errno> {
+        let flags = LIST | libc::O_NOFOLLOW;
+        openat2(libc::AT_FDCWD, name, flags, libc::RESOLVE_NO_XDEV).map(Self::own)
     }
 
     /// Reaches one entry of the directory, which must itself be a directory.
@@ -221,7 +197,7 @@ impl Dir {
             libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_MAGICLINKS | more;
         // EAGAIN: a rename elsewhere raced with the walk; try again, a bounded number of times.
         for _ in 0..64 {
-            match self.openat2(&path, REACH | libc::O_NOFOLLOW, resolve) {
+            match openat2(self.as_raw_fd(), &path, REACH | libc::O_NOFOLLOW, resolve) {
                 Ok(fd) => return Ok(Self::own(fd)),
                 Err(Errno(libc::EAGAIN)) => {}
                 Err(errno) => return Err(errno),
@@ -230,45 +206,12 @@ impl Dir {
         if more == 0 { self.open_stepwise(path.as_bytes()) } else { Err(Errno(libc::EAGAIN)) }
     }
 
-    fn openat2(&self, path: &CStr, flags: i32, resolve: u64) -> Result<RawFd, Errno> {
-        // SAFETY: all zero is a valid open_how.
-        let mut how: libc::open_how = unsafe { std::mem::zeroed() };
-        how.flags = u64::from(flags.cast_unsigned());
-        how.resolve = resolve;
-        // SAFETY: `path` and `how` are valid, and the size is that of `how`.
-        call(Call::Openat2, || unsafe {
-            libc::syscall(
-                libc::SYS_openat2,
-                self.as_raw_fd(),
-                path.as_ptr(),
-                &raw const how,
-                size_of::<libc::open_how>(),
-            ) as i32
-        })
-    }
-
     fn open_stepwise(&self, path: &[u8]) -> Result<Self, Errno> {
         let mut dir: Option<Self> = None;
         for name in path.split(|&b| b == b'/').filter(|name| !name.is_empty()) {
             dir = Some(dir.as_ref().unwrap_or(self).reach_child(name)?);
         }
         dir.ok_or(Errno(libc::EINVAL))
-    }
-
-    /// Reads on in the directory. False at its end.
-    pub fn list(&self, buffer: &mut ListBuffer) -> Result<bool, Errno> {
-        let len = buffer.bytes.len();
-        #[cfg(feature = "faults")]
-        let len = super::fault::list_size(len);
-        // SAFETY: the kernel writes at most `len` bytes into the buffer.
-        let got = call_size(Call::Getdents, || unsafe {
-            libc::syscall(libc::SYS_getdents64, self.as_raw_fd(), buffer.bytes.as_mut_ptr(), len)
-                as isize
-        })?;
-        #[cfg(feature = "faults")]
-        super::fault::strip_types(&mut buffer.bytes[..got]);
-        (buffer.at, buffer.end) = (0, got);
-        Ok(got > 0)
     }
 
     /// Waits until no operation on this directory's entries is under way: looking up a name that
@@ -357,70 +300,16 @@ impl Dir {
     }
 }
 
-#[cfg(any(test, fuzzing))]
-impl ListBuffer {
-    /// What getdents64(2) would fill in for these entries.
-    pub fn fill<'a>(&mut self, entries: impl Iterator<Item = Entry<'a>>) {
-        self.bytes.clear();
-        for entry in entries {
-            let reclen = (19 + entry.name.len() + 1).next_multiple_of(8);
-            let end = self.bytes.len() + reclen;
-            self.bytes.extend(1u64.to_ne_bytes());
-            self.bytes.extend(0i64.to_ne_bytes());
-            self.bytes.extend(u16::try_from(reclen).unwrap_or(u16::MAX).to_ne_bytes());
-            self.bytes.push(match entry.kind {
-                None => libc::DT_UNKNOWN,
-                Some(Kind::Directory) => libc::DT_DIR,
-                Some(Kind::Other) => libc::DT_REG,
-            });
-            self.bytes.extend(entry.name);
-            self.bytes.resize(end, 0);
-        }
-        (self.at, self.end) = (0, self.bytes.len());
-    }
-}
-
-impl ListBuffer {
-    /// The next entry, "." and ".." left out.
-    pub fn next_entry(&mut self) -> Option<Entry<'_>> {
-        // struct linux_dirent64: u64 ino, i64 off, u16 reclen, u8 type, name.
-        loop {
-            const HEAD: usize = 19;
-            let record = self.bytes.get(self.at..self.end)?;
-            let (head, rest) = record.split_first_chunk::<HEAD>()?;
-            let reclen = usize::from(u16::from_ne_bytes([head[16], head[17]])).max(HEAD);
-            let kind = match head[18] {
-                libc::DT_UNKNOWN => None,
-                libc::DT_DIR => Some(Kind::Directory),
-                _ => Some(Kind::Other),
-            };
-            let field = rest.get(..reclen - HEAD).unwrap_or(rest);
-            let len = until_nul(field);
-            let dots = field.first() == Some(&b'.') && matches!(&field[..len], b"." | b"..");
-            let start = self.at + HEAD;
-            self.at += reclen;
-            if !dots {
-                return Some(Entry { name: &self.bytes[start..start + len], kind });
-            }
-        }
-    }
-}
-
-/// Bytes before the first NUL, eight at a time.
-#[inline]
-pub fn until_nul(field: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
-    let (mut at, mut rest) = (0, field);
-    while let Some((chunk, more)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        // The lowest bit that is set belongs to the first byte that is 0.
-        let zero = word.wrapping_sub(ONES) & !word & (ONES << 7);
-        if zero != 0 {
-            return at + (zero.trailing_zeros() / 8) as usize;
-        }
-        (at, rest) = (at + 8, more);
-    }
-    at + rest.iter().position(|&b| b == 0).unwrap_or(rest.len())
+fn openat2(at: RawFd, path: &CStr, flags: i32, resolve: u64) -> Result<RawFd, Errno> {
+    // SAFETY: all zero is a valid open_how.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = u64::from(flags.cast_unsigned());
+    how.resolve = resolve;
+    // SAFETY: `path` and `how` are valid, and the size is that of `how`.
+    call(Call::Openat2, || unsafe {
+        let size = size_of::<libc::open_how>();
+        libc::syscall(libc::SYS_openat2, at, path.as_ptr(), &raw const how, size) as i32
+    })
 }
 
 /// Splits a long path at a slash; the rest has no leading slash.
@@ -486,6 +375,7 @@ pub fn absolute(path: &[u8]) -> Result<Vec<u8>, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::ListBuffer;
 
     /// As the scan does it: opened, perhaps changed, then listed.
     #[test]

@@ -8,14 +8,14 @@ mod dir;
 #[cfg(feature = "faults")]
 mod fault;
 mod inotify;
+mod list;
 mod look;
 
 pub use call::{Call, call, call_size, refused};
 pub use cwd::OwnCwd;
-#[cfg(any(test, fuzzing))]
-pub use dir::Entry;
-pub use dir::{Dir, Facts, Kind, ListBuffer, absolute, until_nul};
+pub use dir::{Dir, Facts, Kind, absolute};
 pub use inotify::{Inotify, Poker};
+pub use list::{Entry, ListBuffer, until_nul};
 pub use look::Look;
 
 use std::ffi::c_int;

@@ -249,6 +249,10 @@ pub fn operations(data: &[u8]) {
     if world.bare {
         log.lines.push("set bare yes".into());
     }
+    world.by_name = third & 0x10 != 0;
+    if world.by_name {
+        log.lines.push("set by_name yes".into());
+    }
     let dirs: &[&str] =
         if second & 8 != 0 { &["/t", "/o", "/t/a", "/t/a/b", "/o/a"] } else { &["/t", "/o"] };
     let files: &[&str] = if second & 8 != 0 { &["/t/b", "/o/a/c"] } else { &[] };

@@ -222,6 +222,7 @@ impl Player {
         match word {
             "list_chunk" => world.list_chunk = number(value)?,
             "bare" => world.bare = value == "yes",
+            "by_name" => world.by_name = value == "yes",
             "watch_limit" => world.watch_limit = number(value)?,
             "read_meanwhile" => self.scene.read_meanwhile = value == "yes",
             "left_out" => self.scene.engine.gaps.most = number(value)?,
