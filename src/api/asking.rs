@@ -32,7 +32,7 @@ impl Watcher {
                 break;
             };
             let (serial, watch) = (ask.serial, ask.watch);
-            let entry = self.entries.read().get(&watch).cloned();
+            let entry = self.entries.lock().get(&watch).cloned();
             // Of a watch that has just ended nothing is asked, and nothing comes of the answer.
             let entry = entry.filter(|entry| entry.alive.load(Ordering::Acquire));
             let wanted = entry.is_none_or(|entry| self.wants(&entry, ask));

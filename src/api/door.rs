@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Once};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::abi::*;
 use super::options::Options;
@@ -21,7 +21,7 @@ use crate::sys::Errno;
 /// handle that was destroyed is refused instead of being followed into freed memory.
 #[derive(Default)]
 pub struct Slot {
-    watcher: RwLock<Option<Arc<Watcher>>>,
+    watcher: Mutex<Option<Arc<Watcher>>>,
 }
 
 /// Slots that rest before the first of them is used again.
@@ -74,7 +74,7 @@ pub fn with<T>(
     body: impl FnOnce(&Arc<Watcher>) -> T,
 ) -> Outcome<T> {
     let slot = slot(handle).ok_or_else(|| failure(libc::EINVAL, "watcher"))?;
-    let watcher = slot.watcher.read().clone().ok_or_else(|| failure(libc::EBADF, "watcher"))?;
+    let watcher = slot.watcher.lock().clone().ok_or_else(|| failure(libc::EBADF, "watcher"))?;
     watcher.usable()?;
     guarded(|| body(&watcher)).map_err(|_| {
         watcher.break_down();
@@ -126,7 +126,7 @@ pub unsafe fn create(options: *const inotify_watcher_options) -> *mut inotify_wa
             let slot = slot.unwrap_or_else(|| Box::leak(Box::default()));
             let handle = std::ptr::from_ref(slot).cast_mut().cast::<inotify_watcher>();
             watcher.set_handle(handle);
-            *slot.watcher.write() = Some(watcher);
+            *slot.watcher.lock() = Some(watcher);
             handle
         }
         Err(failure) => {
@@ -143,7 +143,7 @@ pub fn destroy(handle: *mut inotify_watcher) {
     let Some(slot) = slot(handle) else { return };
     // In a forked child a thread that is no more may hold the lock for ever: then there is nobody
     // left to use the slot, either.
-    let Some(mut place) = slot.watcher.try_write_for(std::time::Duration::from_secs(1)) else {
+    let Some(mut place) = slot.watcher.try_lock_for(std::time::Duration::from_secs(1)) else {
         return;
     };
     let taken = place.take();
@@ -163,7 +163,7 @@ pub fn destroy(handle: *mut inotify_watcher) {
 
 /// Closes, once.
 pub fn lose_connection(handle: *mut inotify_watcher) -> c_int {
-    let closed = slot(handle).map(|slot| slot.watcher.read().clone());
+    let closed = slot(handle).map(|slot| slot.watcher.lock().clone());
     match closed {
         None => ret(Err(failure(libc::EINVAL, "watcher"))),
         Some(None) => ret(Err(failure(libc::EBADF, "watcher"))),

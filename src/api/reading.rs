@@ -108,7 +108,7 @@ impl Watcher {
         })?;
         if !dropped.is_empty() {
             let gone: Vec<_> = {
-                let mut entries = self.entries.write();
+                let mut entries = self.entries.lock();
                 dropped.iter().filter_map(|id| entries.remove(id)).collect()
             };
             drop(gone);
@@ -130,7 +130,7 @@ impl Watcher {
             }
             *at += 1;
             if near.as_ref().is_none_or(|&(id, _)| id != out.watch) {
-                near = self.entries.read().get(&out.watch).map(|e| (out.watch, e.clone()));
+                near = self.entries.lock().get(&out.watch).map(|e| (out.watch, e.clone()));
             }
             let Some((_, entry)) = &near else { continue };
             if !entry.alive.load(Ordering::Acquire) {
@@ -177,7 +177,7 @@ impl Watcher {
             // Its last event was told, or nobody wants it.
             *root_gone |= entry.deleted.load(Ordering::Relaxed) && !is(&entry.alive);
             if out.last {
-                let gone = self.entries.write().remove(&out.watch);
+                let gone = self.entries.lock().remove(&out.watch);
                 drop(gone);
                 near = None;
             }

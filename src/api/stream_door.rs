@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::door::{Sized as SizeLed, Zeroed, guarded, quiet_panics};
 use super::reactor_abi::*;
@@ -27,7 +27,7 @@ impl Zeroed for inotify_watcher_producer {}
 /// many others.
 #[derive(Default)]
 struct Slot {
-    stream: RwLock<Option<Arc<Handle>>>,
+    stream: Mutex<Option<Arc<Handle>>>,
 }
 
 /// Slots that rest before the first of them is used again.
@@ -77,7 +77,7 @@ impl Handle {
 /// A share of the stream, so that it lives as long as the call.
 pub fn find(stream: *const inotify_watcher_stream) -> Result<Arc<Handle>, Errno> {
     let slot = slot(stream).ok_or(EINVAL)?;
-    slot.stream.read().clone().ok_or(Errno(libc::EBADF))
+    slot.stream.lock().clone().ok_or(Errno(libc::EBADF))
 }
 
 /// Looks the handle up and runs `body`.
@@ -145,7 +145,7 @@ fn make(fd: c_int, asked: Asked) -> Outcome<*mut inotify_watcher_stream> {
     let slot: &'static Slot = slot.unwrap_or_else(|| Box::leak(Box::default()));
     let handle = std::ptr::from_ref(slot).cast_mut().cast::<inotify_watcher_stream>();
     program.set_handle(handle);
-    *slot.stream.write() = Some(Arc::new(Handle {
+    *slot.stream.lock() = Some(Arc::new(Handle {
         stream: Stream::new(program, limits, reactor.is_some()),
         poisoned: AtomicBool::new(false),
         process: process_id(),
@@ -158,7 +158,7 @@ fn make(fd: c_int, asked: Asked) -> Outcome<*mut inotify_watcher_stream> {
 pub fn destroy(stream: *mut inotify_watcher_stream) {
     let Some(slot) = slot(stream) else { return };
     // In a forked child a thread that is no more may hold a lock for ever.
-    let handle = slot.stream.try_read_for(PATIENCE).and_then(|place| place.clone());
+    let handle = slot.stream.try_lock_for(PATIENCE).and_then(|place| place.clone());
     let Some(handle) = handle else { return };
     let fd = handle.stream.outside().fd();
     if handle.process == process_id() {
@@ -175,7 +175,7 @@ pub fn destroy(stream: *mut inotify_watcher_stream) {
     }
     // Only now: until it has ended, other threads may have to wait for what still runs. A callback
     // may have destroyed it meanwhile.
-    let Some(mut place) = slot.stream.try_write_for(PATIENCE) else { return };
+    let Some(mut place) = slot.stream.try_lock_for(PATIENCE) else { return };
     if place.as_ref().is_some_and(|found| Arc::ptr_eq(found, &handle)) {
         *place = None;
         drop(place);

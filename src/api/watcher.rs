@@ -6,7 +6,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 
 use super::abi::*;
 use super::door::{self, Request, User};
@@ -56,7 +56,7 @@ pub struct Watcher {
     fd: AtomicI32,
     engine: Mutex<Option<Engine<Kernel>>>,
     /// The watches, by id.
-    pub entries: RwLock<HashMap<i64, Arc<Entry>>>,
+    pub entries: Mutex<HashMap<i64, Arc<Entry>>>,
     /// For the one thread that reads.
     pub reader: Mutex<Reader>,
     /// Most callbacks of one turn.
@@ -93,7 +93,7 @@ impl Watcher {
             descriptor: kernel.fileno(),
             fd: AtomicI32::new(kernel.fileno()),
             engine: Mutex::new(Some(Engine::new(kernel, limits))),
-            entries: RwLock::default(),
+            entries: Mutex::default(),
             reader: Mutex::default(),
             max_events: limits.max_events,
             lose_on_delete,
@@ -223,14 +223,14 @@ impl Watcher {
         });
         let go_on = self.build(start, &entry, tell.as_mut().map(|tell| tell as _));
         // Known before it is finished: events come from then on.
-        self.entries.write().insert(id, entry.clone());
+        self.entries.lock().insert(id, entry.clone());
         let made = self.engine(|engine| {
             engine.finish_watch(start, !go_on)?;
             entry.user.made.store(true, Ordering::Release);
             Ok(())
         });
         if let Err(failure) = made.and_then(|made| made) {
-            self.entries.write().remove(&id);
+            self.entries.lock().remove(&id);
             return Err(failure);
         }
         Ok(id)
@@ -245,7 +245,7 @@ impl Watcher {
             absolute.is_none_or(|full| entry.absolute.is_empty() || entry.absolute == full)
         };
         self.entries
-            .read()
+            .lock()
             .iter()
             .filter(|(_, entry)| {
                 entry.path == path
@@ -394,7 +394,7 @@ impl Watcher {
     }
 
     fn end(&self, id: i64) -> Outcome<bool> {
-        let entry = self.entries.write().remove(&id);
+        let entry = self.entries.lock().remove(&id);
         let Some(entry) = entry else { return Ok(false) };
         let was = entry.alive.swap(false, Ordering::AcqRel);
         self.engine(|engine| engine.ignore_id(id))?;
@@ -487,7 +487,7 @@ impl Watcher {
     pub fn tear_down(&self) {
         let engine = self.engine.lock().take();
         drop(engine);
-        let entries = std::mem::take(&mut *self.entries.write());
+        let entries = std::mem::take(&mut *self.entries.lock());
         for entry in entries.values() {
             entry.alive.store(false, Ordering::Release);
         }
