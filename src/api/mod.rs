@@ -7,6 +7,7 @@ mod door;
 mod flow;
 pub mod flow_functions;
 pub mod functions;
+mod ids;
 mod log;
 mod making;
 mod names;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::c_int;
+use std::hash::BuildHasherDefault;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 use super::abi::*;
 use super::door::{self, Request, User};
 use super::flow::Flow;
+use super::ids::IdHasher;
 use super::log::Log;
 use super::making::Making;
 use super::options::Options;
@@ -56,7 +58,7 @@ pub struct Watcher {
     fd: AtomicI32,
     engine: Mutex<Option<Engine<Kernel>>>,
     /// The watches, by id.
-    pub entries: Mutex<HashMap<i64, Arc<Entry>>>,
+    pub entries: Mutex<HashMap<i64, Arc<Entry>, BuildHasherDefault<IdHasher>>>,
     /// For the one thread that reads.
     pub reader: Mutex<Reader>,
     /// Most callbacks of one turn.

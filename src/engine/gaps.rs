@@ -111,6 +111,11 @@ impl Gaps {
             + self.found.capacity() * size_of::<(u32, u32)>()
     }
 
+    /// Nothing is left out, or was until what is still to be told; and no room was given back.
+    pub(super) fn is_empty(&self) -> bool {
+        self.at.is_empty() && self.filled.is_empty() && self.found.is_empty() && self.room == 0
+    }
+
     /// Somebody waits for the mode of a directory to change.
     #[inline]
     pub(super) fn blocked(&self) -> bool {

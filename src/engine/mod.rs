@@ -44,6 +44,7 @@ mod walk;
 mod watches;
 mod way;
 mod wds;
+mod work;
 mod world;
 
 use std::cell::Cell;
@@ -304,13 +305,19 @@ impl<W: World> Engine<W> {
     /// A bounded amount of work; events go to `batch`. True if work was done or is left.
     pub fn turn(&mut self, batch: &mut Batch) -> Result<bool, Failure> {
         let mut worked = false;
+        let calm = self.is_calm();
         if self.halts == 0 {
-            worked |= self.finish(batch);
+            worked |= !calm && self.finish(batch);
             if self.input.is_empty() && !self.full(batch) {
                 let failed = |errno| Failure::new(errno, READ, Vec::new());
                 worked |= self.fill().map_err(failed)? > 0;
             }
             worked |= self.process(batch);
+        }
+        if calm && worked && self.is_calm() {
+            // The rest of a turn would find nothing to do, and the callbacks wait for it.
+            self.outdate();
+            return Ok(true);
         }
         if self.input.is_empty() && !self.full(batch) && self.halts == 0 {
             worked |= self.scan(self.limits.max_scan);
@@ -373,24 +380,6 @@ impl<W: World> Engine<W> {
             worked = true;
         }
         worked
-    }
-
-    /// Something is left that no kernel event will call for.
-    fn has_work(&self) -> bool {
-        !self.input.is_empty()
-            || self.settling.is_some()
-            || self.listing.is_some()
-            || !self.tasks.is_empty()
-            || !self.unsealed.is_empty()
-            || self.next_notice().is_some()
-            || !self.doomed.is_empty()
-            || self.has_questions()
-            || !self.roots.is_empty()
-            || self.gaps.due()
-            || self.has_told_gaps()
-            || !self.to_look.is_empty()
-            || (self.stale && (!self.blocked.is_empty() || self.to_recheck()))
-            || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
 
     /// Makes the descriptor readable, if nothing else does.

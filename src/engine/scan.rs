@@ -64,11 +64,8 @@ impl<W: World> Engine<W> {
 
     /// A bounded step. True if anything was done.
     pub(super) fn scan(&mut self, budget: usize) -> bool {
-        if self.stale {
-            // Events have been used since the last scan: a wd made before is no longer young, and
-            // what could not be reached may have come back.
-            self.stale = false;
-            self.young_from = self.max_wd.saturating_add(1);
+        if self.outdate() {
+            // What could not be reached may have come back.
             self.retry_blocked();
             self.widen();
             self.recheck();
@@ -99,6 +96,14 @@ impl<W: World> Engine<W> {
         }
         self.seal();
         !idle
+    }
+
+    /// Have events been used since this was asked last? Then a wd made before is no longer young.
+    pub(super) fn outdate(&mut self) -> bool {
+        if self.stale {
+            self.young_from = self.max_wd.saturating_add(1);
+        }
+        std::mem::take(&mut self.stale)
     }
 
     /// A task, a listing of this tag begins or ends.
