@@ -121,6 +121,8 @@ impl Scene {
         self.batch.clear();
         let turned = self.engine.turn(&mut self.batch);
         let worked = turned.map_err(|errno| format!("turn: {errno:?}"))?;
+        // What the engine has closed is closed, and may be the end of a directory.
+        self.engine.world.disk.close_handles();
         if self.answer(None) {
             self.engine.rouse();
         }
