@@ -71,10 +71,12 @@ impl<W: World> Engine<W> {
             }
         }
         if let Some(child) = child {
-            // One whose wd is gone, and that is still to be compared, has what the consumer believes.
+            // One whose wd is gone, and that is still to be compared, has what the consumer believes;
+            // unless it was left out, for then it has nothing.
+            let compared = self.tree.marks(child) & (Marks::STALE | Marks::LEFT_OUT);
             let ours = self.tree.node(child).wd != 0
                 || self.tree.flags(child).intersects(Flags::EXCLUDED | Flags::UNCOVERED)
-                || self.tree.marks(child).contains(Marks::STALE);
+                || compared == Marks::STALE;
             if live && self.certain(child) && ours {
                 self.unsettle(child);
                 self.tree.detach(child);
