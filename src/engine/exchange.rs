@@ -94,7 +94,7 @@ impl<W: World> Engine<W> {
             || matches!(stood, Stood::Watched(_))
             || self.standing(to, name).is_some();
         let back = match held {
-            Some(held) => self.goes_back(to, &next, held),
+            Some(held) => self.goes_back(to, raw, &next, held.from_wd, &held.name),
             None => self.may_go_back(to, raw, &next),
         };
         let exchanged = before != Some(false)
@@ -129,16 +129,21 @@ impl<W: World> Engine<W> {
         None
     }
 
-    /// In an exchange the second entry goes where the first came from.
-    fn goes_back(&mut self, to: NodeId, next: &Raw, held: &Held) -> bool {
-        let (wd, cookie) = (held.from_wd, next.cookie);
-        let name = Name::new(&held.name);
-        self.look(to, next.next, |engine, raw| {
-            if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
-                let back = raw.wd == wd && engine.input.name(raw) == name.get();
+    /// In an exchange the second entry goes where the first came from, and nothing else happens to the
+    /// entries there in between.
+    fn goes_back(&mut self, to: NodeId, raw: &Raw, next: &Raw, wd: i32, name: &[u8]) -> bool {
+        let cookie = next.cookie;
+        let other =
+            move |event: &Raw| event.mask & DIRENT != 0 && event.wd == wd && event.cookie != cookie;
+        if self.input.from(raw.next).take_while(|event| event.at < next.at).any(|e| other(&e)) {
+            return false;
+        }
+        self.look(to, next.next, |engine, event| {
+            if event.mask & IN_MOVED_TO != 0 && event.cookie == cookie {
+                let back = event.wd == wd && engine.input.name(event) == name;
                 return if back { Seen::Yes(()) } else { Seen::No };
             }
-            if raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
+            if event.mask & IN_Q_OVERFLOW != 0 || other(event) { Seen::No } else { Seen::End }
         })
         .is_some()
     }
@@ -461,6 +466,8 @@ impl<W: World> Engine<W> {
                     again.mask & IN_MOVED_FROM != 0 && again.cookie != raw.cookie && named(again)
                 });
                 let before = match again {
+                    // It is of the kind that `next` took away.
+                    Some(again) if (again.mask ^ next.mask) & IN_ISDIR != 0 => Some(false),
                     Some(again) if (again.mask ^ raw.mask) & IN_ISDIR != 0 => Some(true),
                     Some(again) if !self.swaps(next, &raw, &again) => Some(false),
                     Some(again) => match self.moved_twice(&raw, &again) {
