@@ -130,7 +130,10 @@ impl Watcher {
             }
             *at += 1;
             if near.as_ref().is_none_or(|&(id, _)| id != out.watch) {
-                near = self.entries.lock().get(&out.watch).map(|e| (out.watch, e.clone()));
+                let found = self.entries.lock().get(&out.watch).map(|e| (out.watch, e.clone()));
+                // The one before may be the last to have its watch, which is released then: with no
+                // lock held.
+                near = found;
             }
             let Some((_, entry)) = &near else { continue };
             if !entry.alive.load(Ordering::Acquire) {

@@ -269,7 +269,8 @@ impl<W: World> Engine<W> {
                 }
             };
             if !there && !self.world.knows(wd) {
-                // Its end was lost.
+                // Its end was lost. What waits until something below it is told waits for ever.
+                self.notices.retain(|notice| notice.watch != number || notice.gap.is_none());
                 if !self.watch(number).is_some_and(|watch| watch.gone) {
                     self.notice_root(number, IN_DELETE_SELF, SYNTHETIC, false);
                 }

@@ -68,7 +68,12 @@ impl<W: World> Engine<W> {
             // What could not be reached may have come back.
             self.retry_blocked();
             self.widen();
-            self.recheck();
+            // A call can scan while events that were read wait for room in the batch.
+            if self.input.is_empty() {
+                self.recheck();
+            } else {
+                self.stale = self.to_recheck();
+            }
         }
         self.use_room();
         if std::mem::take(&mut self.room) {

@@ -72,6 +72,14 @@ impl<W: World> Engine<W> {
         let waiting = self.windows.back().is_some_and(|window| window.seq > self.seen);
         let quiet = self.input.is_empty() && !waiting && self.world.queued() == 0;
         let seq = if quiet { self.seen } else { self.poke() };
+        if quiet {
+            // Of a watch that is being made what is below must not come to life ahead of what is above.
+            for window in &self.early {
+                if !self.tree.has(window.node, Flags::UNLISTED) {
+                    self.tree.clear(window.node, Flags::DORMANT);
+                }
+            }
+        }
         let mut unsealed = std::mem::take(&mut self.unsealed);
         unsealed.retain_mut(|window| {
             if quiet && self.tree.has(window.node, Flags::UNLISTED) {
