@@ -115,11 +115,18 @@ impl ListBuffer {
         }
     }
 
-    /// Inode number of the directory itself, if it is the first of what was read and not used yet.
+    /// Inode number of the directory itself, if its own entry is in what was read. ext4 lists it among
+    /// the others, in the order of their hashes.
     pub fn own_number(&self) -> Option<u64> {
-        let record = self.bytes.get(self.at..self.end)?;
-        let (head, rest) = record.split_first_chunk::<HEAD>()?;
-        rest.starts_with(b".\0").then(|| inode_number(head))
+        let mut at = self.at;
+        loop {
+            let record = self.bytes.get(at..self.end)?;
+            let (head, rest) = record.split_first_chunk::<HEAD>()?;
+            if rest.starts_with(b".\0") {
+                return Some(inode_number(head));
+            }
+            at += usize::from(u16::from_ne_bytes([head[16], head[17]])).max(HEAD);
+        }
     }
 }
 
