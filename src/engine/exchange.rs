@@ -85,7 +85,9 @@ impl<W: World> Engine<W> {
         }
         // Of an exchange that was decided the rear half arrives where the front half left, so nothing
         // is there.
-        let rear = |known: &Exchange| known.from.is_some_and(|from| from.cookie == raw.cookie);
+        let rear = |known: &Exchange| {
+            known.cookie != 0 && known.from.is_some_and(|from| from.cookie == raw.cookie)
+        };
         let vacant = self.exchanges.iter().any(rear);
         let before = if vacant { Some(false) } else { self.said_before(raw, target.get()) };
         let stood = self.stood(to, raw, target.get());
