@@ -292,6 +292,7 @@ impl<W: World> Engine<W> {
         let (_, parent) = &self.open[at];
         let (wd, opened) = self.world.watch_and_open(parent, self.tree.name(node), wanted)?;
         let buffer = &mut self.list_buffer;
+        buffer.clear();
         if let Ok(dir) = opened
             && self.world.list(&dir, buffer) == Ok(true)
             && buffer.own_number() == Some(ino)

@@ -1,12 +1,21 @@
 //! Listing a directory, and what getdents64(2) fills in.
 
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
+use std::sync::LazyLock;
 
 use super::dir::{Dir, Kind};
-use super::{Call, Errno, call_size};
+use super::{Call, Errno, call, call_size};
 
 /// What of struct linux_dirent64 is before the name: u64 ino, i64 off, u16 reclen, u8 type.
 const HEAD: usize = 19;
+/// The longest of them: a name of NAME_MAX bytes and its NUL, rounded up to eight.
+const LONGEST: usize = (HEAD + 256).next_multiple_of(8);
+/// How often a listing begins again whose place was lost.
+const AGAIN: u32 = 32;
+/// Since Linux 6.6 a place in a tmpfs is the number of an entry, and going there costs nothing.
+static HAS_PLACES: LazyLock<bool> =
+    LazyLock::new(|| super::kernel_version().is_none_or(|version| version >= (6, 6)));
 
 /// One entry of a listing.
 #[derive(Debug)]
@@ -24,24 +33,31 @@ pub struct ListBuffer {
     bytes: Vec<u8>,
     at: usize,
     end: usize,
+    /// The next part must begin with this entry.
+    next: Vec<u8>,
+    /// Something was read of this directory, and not held back what is next.
+    loose: bool,
+    /// How often it was begun again.
+    again: u32,
 }
 
 impl Default for ListBuffer {
     fn default() -> Self {
-        Self { bytes: vec![0; 32 * 1024], at: 0, end: 0 }
+        Self { bytes: vec![0; 32 * 1024], ..Self::none() }
     }
 }
 
 impl ListBuffer {
     /// The place of a buffer that is in use elsewhere.
     pub fn none() -> Self {
-        Self { bytes: Vec::new(), at: 0, end: 0 }
+        Self { bytes: Vec::new(), at: 0, end: 0, next: Vec::new(), loose: false, again: 0 }
     }
 
     /// Forgets what is left of an earlier listing.
     pub fn clear(&mut self) {
-        self.at = 0;
-        self.end = 0;
+        (self.at, self.end) = (0, 0);
+        self.next.clear();
+        (self.loose, self.again) = (false, 0);
     }
 
     /// Bytes of memory held.
@@ -51,8 +67,77 @@ impl ListBuffer {
 }
 
 impl Dir {
-    /// Reads on in the directory. False at its end.
+    /// Reads on in the directory. False at its end. What was read before can come again.
+    ///
+    /// tmpfs keeps the place between two parts as the number of the entry that is next. If that
+    /// goes meanwhile it goes on at the next lower number (fs/libfs.c, offset_dir_lookup), but the order
+    /// of its listing is another one: what was exchanged, or put in the place of something else, has a
+    /// low number and stands among the newest. So entries that nobody touched would be left out. Therefore
+    /// the last entry of a part is read again with the next part, and if it does not come first, the
+    /// listing begins again.
     pub fn list(&self, buffer: &mut ListBuffer) -> Result<bool, Errno> {
+        let room = self.fill(buffer)?;
+        // Without an end there was room for more: a signal ended the part before.
+        let moved = match buffer.next.is_empty() {
+            true => buffer.loose && buffer.end > 0,
+            false => !buffer.begins_with_next(),
+        };
+        if moved && buffer.again < AGAIN && self.loses_its_place() {
+            buffer.again += 1;
+            self.go_to(0)?;
+            self.fill(buffer)?;
+        }
+        buffer.next.clear();
+        let full = room - buffer.end < LONGEST;
+        buffer.loose = !full;
+        if full && self.loses_its_place() {
+            self.hold_back(buffer)?;
+        }
+        Ok(buffer.end > 0)
+    }
+
+    /// Takes the last entry out of what was read, to be read again.
+    fn hold_back(&self, buffer: &mut ListBuffer) -> Result<(), Errno> {
+        let (mut at, mut place) = (0, 0);
+        while let Some(head) = buffer.head(at) {
+            let end = at + record_length(head);
+            if end >= buffer.end {
+                break;
+            }
+            (at, place) = (end, place_behind(head));
+        }
+        // A part with nothing but that one would make no progress.
+        if at > 0 {
+            self.go_to(place)?;
+            let (number, rest) = (at..at + 8, at + 16..buffer.end);
+            buffer.next.extend_from_slice(&buffer.bytes[number]);
+            buffer.next.extend_from_slice(&buffer.bytes[rest]);
+            buffer.end = at;
+        }
+        Ok(())
+    }
+
+    fn go_to(&self, place: i64) -> Result<(), Errno> {
+        // SAFETY: no pointers.
+        let at = call_size(Call::Getdents, || unsafe {
+            libc::lseek(self.as_raw_fd(), place, libc::SEEK_SET) as isize
+        });
+        at.map(|_| ())
+    }
+
+    /// Can a listing go on at the wrong place?
+    fn loses_its_place(&self) -> bool {
+        let mut stat = MaybeUninit::<libc::statfs>::uninit();
+        // SAFETY: `stat` is filled when the call succeeds.
+        let kind =
+            call(Call::Statfs, || unsafe { libc::fstatfs(self.as_raw_fd(), stat.as_mut_ptr()) })
+                // SAFETY: filled, for the call has succeeded.
+                .map(|_| unsafe { stat.assume_init() }.f_type);
+        *HAS_PLACES && kind == Ok(libc::TMPFS_MAGIC)
+    }
+
+    /// One getdents64(2). Returns how much there was room for.
+    fn fill(&self, buffer: &mut ListBuffer) -> Result<usize, Errno> {
         let len = buffer.bytes.len();
         #[cfg(feature = "faults")]
         let len = super::fault::list_size(len);
@@ -64,7 +149,7 @@ impl Dir {
         #[cfg(feature = "faults")]
         super::fault::strip_types(&mut buffer.bytes[..got]);
         (buffer.at, buffer.end) = (0, got);
-        Ok(got > 0)
+        Ok(len)
     }
 }
 
@@ -92,12 +177,23 @@ impl ListBuffer {
 }
 
 impl ListBuffer {
+    fn head(&self, at: usize) -> Option<&[u8; HEAD]> {
+        self.bytes.get(at..self.end)?.first_chunk()
+    }
+
+    /// Is the first entry the one that was held back? Its place, that of what follows, may be another.
+    fn begins_with_next(&self) -> bool {
+        let (number, rest) = self.next.split_at(8);
+        let read = &self.bytes[..self.end];
+        read.starts_with(number) && read.get(16..).is_some_and(|read| read.starts_with(rest))
+    }
+
     /// The next entry, "." and ".." left out.
     pub fn next_entry(&mut self) -> Option<Entry<'_>> {
         loop {
             let record = self.bytes.get(self.at..self.end)?;
             let (head, rest) = record.split_first_chunk::<HEAD>()?;
-            let reclen = usize::from(u16::from_ne_bytes([head[16], head[17]])).max(HEAD);
+            let reclen = record_length(head);
             let kind = match head[18] {
                 libc::DT_UNKNOWN => None,
                 libc::DT_DIR => Some(Kind::Directory),
@@ -125,9 +221,18 @@ impl ListBuffer {
             if rest.starts_with(b".\0") {
                 return Some(inode_number(head));
             }
-            at += usize::from(u16::from_ne_bytes([head[16], head[17]])).max(HEAD);
+            at += record_length(head);
         }
     }
+}
+
+fn record_length(head: &[u8; HEAD]) -> usize {
+    usize::from(u16::from_ne_bytes([head[16], head[17]])).max(HEAD)
+}
+
+/// Where a listing goes on behind an entry.
+fn place_behind(head: &[u8; HEAD]) -> i64 {
+    head[8..].first_chunk().map_or(0, |place| i64::from_ne_bytes(*place))
 }
 
 fn inode_number(head: &[u8; HEAD]) -> u64 {
@@ -149,4 +254,73 @@ pub fn until_nul(field: &[u8]) -> usize {
         (at, rest) = (at + 8, more);
     }
     at + rest.iter().position(|&b| b == 0).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    fn part(dir: &Dir, buffer: &mut ListBuffer, seen: &mut BTreeMap<String, u32>) -> bool {
+        let more = dir.list(buffer).unwrap();
+        while let Some(entry) = buffer.next_entry() {
+            *seen.entry(String::from_utf8_lossy(entry.name).into_owned()).or_default() += 1;
+        }
+        more
+    }
+
+    /// Lists 3,000 files; `change` is told after the first part what comes next.
+    fn listed(base: &str, change: impl Fn(&str, &str)) -> BTreeMap<String, u32> {
+        let path = format!("{base}/rinotify-parts-{}", std::process::id());
+        let file = |number: u32| format!("{path}/{number:04}");
+        fs::create_dir(&path).unwrap();
+        for number in 0..3000 {
+            fs::write(file(number), "").unwrap();
+        }
+        // What takes the place of another has its number, but stands among the newest.
+        for number in (0..3000).step_by(2) {
+            fs::write(format!("{path}/new"), "").unwrap();
+            fs::rename(format!("{path}/new"), file(number)).unwrap();
+        }
+        let dir = Dir::open(path.as_bytes(), true).unwrap().open_to_list(b".").unwrap();
+        let (mut buffer, mut seen, mut all) =
+            (ListBuffer::default(), BTreeMap::new(), BTreeMap::new());
+        assert!(part(&dir, &mut buffer, &mut seen));
+        let rest = Dir::open(path.as_bytes(), true).unwrap().open_to_list(b".").unwrap();
+        let mut ahead = ListBuffer::default();
+        assert!(part(&rest, &mut ahead, &mut all));
+        assert_eq!(seen, all);
+        ahead.bytes.truncate(1024);
+        let next = loop {
+            assert!(rest.list(&mut ahead).unwrap());
+            let first = ahead.next_entry().map(|entry| entry.name.to_vec());
+            if let Some(name) = first.and_then(|name| String::from_utf8(name).ok()) {
+                break name;
+            }
+        };
+        assert!(!seen.contains_key(&next));
+        change(&path, &format!("{path}/{next}"));
+        while part(&dir, &mut buffer, &mut seen) {}
+        for entry in fs::read_dir(&path).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(name == "new" || seen.contains_key(&name), "{name} is missing, {base}");
+        }
+        fs::remove_dir_all(&path).unwrap();
+        seen
+    }
+
+    #[test]
+    fn a_listing_in_parts_misses_nothing() {
+        for base in ["/dev/shm", "/tmp"] {
+            let seen = listed(base, |_, _| {});
+            assert!(seen.len() == 3000 && seen.values().all(|&times| times == 1));
+            listed(base, |_, next| fs::remove_file(next).unwrap());
+            listed(base, |path, next| fs::rename(next, format!("{path}/new")).unwrap());
+            listed(base, |path, next| {
+                fs::write(format!("{path}/new"), "").unwrap();
+                fs::rename(format!("{path}/new"), next).unwrap();
+            });
+        }
+    }
 }
