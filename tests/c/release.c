@@ -81,6 +81,51 @@ static void delete_root(void)
     CHECK_OK(inotify_watcher_sync(watcher));
 }
 
+/* A release function that calls the library, which it may. */
+static struct recorder of_made;
+static int64_t third;
+
+static void calls(void *user_data)
+{
+    record_release(user_data);
+    CHECK(inotify_watcher_watch(watcher, "made", RINOTIFY_WATCH_MASK, 0, record, &of_made) > 0);
+    CHECK_OK(inotify_watcher_ignore_watch(watcher, third));
+}
+
+/* A watch ends in its own callback, and events of others follow in what was read. */
+static void released_between(void)
+{
+    struct recorder recorder = {0}, other = {0}, last = {0};
+    inotify_watcher_watch_options options = {.size = sizeof options,
+                                             .mask = RINOTIFY_WATCH_MASK,
+                                             .callback = acting,
+                                             .user_data = &recorder,
+                                             .release = calls};
+
+    watcher = create();
+    make_dir("one");
+    make_dir("two");
+    make_dir("three");
+    make_dir("made");
+    id = CHECK_OK(inotify_watcher_watch_with(watcher, "one", &options));
+    watch(watcher, "two", RINOTIFY_WATCH_MASK, 0, &other);
+    third = watch(watcher, "three", RINOTIFY_WATCH_MASK, 0, &last);
+    make_file("one/a");
+    make_file("two/a");
+    make_file("three/a");
+    make_file("two/b");
+    in_callback = ignore_by_id;
+    EXPECT(watcher, &other, "create two/a", "create two/b");
+    CHECK_EQ(recorder.released, 1);
+    CHECK_EQ(last.count, 0);
+    make_file("made/a");
+    EXPECT(watcher, &of_made, "create made/a");
+    inotify_watcher_destroy(watcher);
+    watcher = NULL;
+    recorder_clear(&recorder);
+    recorder_clear(&last);
+}
+
 int main(void)
 {
     static void (*const endings[])(void) = {ignore_by_path, ignore_by_id, close_it, destroy_it};
@@ -134,5 +179,7 @@ int main(void)
         CHECK_EQ(recorder.count, 0);
         end(&recorder);
     }
+    check_case("calls");
+    released_between();
     return 0;
 }
