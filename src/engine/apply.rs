@@ -226,7 +226,7 @@ impl<W: World> Engine<W> {
             self.created(batch, number, node, raw, name);
         } else if raw.mask & IN_DELETE != 0 {
             self.deleted(batch, number, node, raw, name);
-        } else if raw.mask & IN_ATTRIB == 0 || !self.untold(number, node, name) {
+        } else if !self.untold(number, node, raw.mask, name) {
             if self.live(number, node) {
                 if let Some(cookie) = self.comes_early(node, raw, name) {
                     self.ahead_of.push((cookie, number, raw.mask));

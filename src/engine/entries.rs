@@ -7,7 +7,7 @@ use super::watches::WatchFlags;
 use super::world::World;
 use super::{Batch, Engine};
 
-use libc::{IN_CREATE, IN_DELETE, IN_ISDIR};
+use libc::{IN_ATTRIB, IN_CREATE, IN_DELETE, IN_ISDIR};
 
 impl<W: World> Engine<W> {
     /// The child of this name and kind. One of another kind is knowledge from a listing that the
@@ -38,6 +38,8 @@ impl<W: World> Engine<W> {
             Some(child) if self.tree.has(child, Flags::PENDING) => self.tell_pending(batch, child),
             Some(_) => {}
             None if !self.tree.has(node, Flags::NOTING) => {}
+            // It was under way when the entry left: the name is that of the moment before.
+            None if self.has_left(node, name) => {}
             None => {
                 let is_dir = mask & IN_ISDIR;
                 self.tell(batch, node, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
@@ -49,21 +51,25 @@ impl<W: World> Engine<W> {
     /// Is an entry still to be announced, if it is there: by what a listing finds, or a look? An
     /// ATTRIB shows neither that it is nor what: its name is that of the moment, and it is told with
     /// no lock of the directory (fs/attr.c, notify_change), so it can come after the DELETE, and
-    /// before the events of a rename that has brought something else. Whoever is told of the entry
-    /// later looks at it then.
-    pub(super) fn untold(&mut self, number: u32, node: NodeId, name: &[u8]) -> bool {
+    /// before the events of a rename that has brought something else. Nor does anything else where a
+    /// look is to decide. Whoever is told of the entry later looks at it then.
+    pub(super) fn untold(&mut self, number: u32, node: NodeId, mask: u32, name: &[u8]) -> bool {
+        let asked = self.is_asked(node, name);
+        if mask & IN_ATTRIB == 0 && !asked {
+            return false;
+        }
         let announced = self.watch(number).is_some_and(|watch| {
             watch.mask & IN_CREATE != 0 || watch.flags.contains(WatchFlags::EMIT_EXISTING)
         });
-        let mut asks = self.rechecks.iter().filter(|asked| asked.open && asked.dir == node);
-        let unknown = self.tree.has(node, Flags::NOTING) || asks.any(|asked| asked.name == name);
+        let unknown = asked || self.tree.has(node, Flags::NOTING);
         let child = self.tree.child(node, name).map(|child| self.tree.flags(child));
         let waits = |flags: Flags| flags.intersects(Flags::PENDING | Flags::TOMB);
         announced && child.map_or(unknown, waits)
     }
 
     pub(super) fn note_silently(&mut self, number: u32, node: NodeId, name: &[u8], mask: u32) {
-        if self.tree.has(node, Flags::NOTING) && self.known(node, name, mask).is_none() {
+        let noting = self.tree.has(node, Flags::NOTING);
+        if noting && self.known(node, name, mask).is_none() && !self.has_left(node, name) {
             self.appear(number, node, name, mask & IN_ISDIR != 0, false);
         }
     }
@@ -203,11 +209,18 @@ impl<W: World> Engine<W> {
             && (!flags.contains(Flags::CLAIM) || flags.contains(Flags::PROVEN))
     }
 
-    /// A listing under way must not bring the name back.
+    /// Neither a listing under way must bring the name back, nor an event of the entry that is queued
+    /// without the lock of the directory, as that of a write is, and comes later.
     pub(super) fn leave_tomb(&mut self, node: NodeId, name: &[u8]) {
-        if self.tree.has(node, Flags::LISTING) && self.tree.child(node, name).is_none() {
+        let open = Flags::LISTING | Flags::NOTING;
+        if self.tree.flags(node).intersects(open) && self.tree.child(node, name).is_none() {
             self.tree.add(node, name, Flags::TOMB);
         }
+    }
+
+    /// Did the queue say that an entry is gone, and nothing of the name since?
+    fn has_left(&mut self, node: NodeId, name: &[u8]) -> bool {
+        self.tree.child(node, name).is_some_and(|child| self.tree.has(child, Flags::TOMB))
     }
 
     /// Takes a child, with all below it, out of the tree for good.

@@ -1,7 +1,7 @@
 //! Entries of which the queue did not say whether they still exist.
 
 use super::input::Raw;
-use super::mask::SYNTHETIC;
+use super::mask::{DIRENT, SYNTHETIC};
 use super::scan::{ROUNDS, gone};
 use super::tree::{Flags, NodeId};
 use super::world::World;
@@ -27,8 +27,8 @@ impl<W: World> Engine<W> {
                 return;
             }
         }
-        if raw.mask & libc::IN_ATTRIB != 0 {
-            // It can be late.
+        if raw.mask & DIRENT == 0 {
+            // It can be late, of what that MOVED_FROM took away.
             return;
         }
         if raw.mask & IN_MOVED_TO != 0 {
@@ -92,6 +92,12 @@ impl<W: World> Engine<W> {
     /// The node of an entry, if there is one and the queue did not say that it is gone.
     pub(super) fn standing(&mut self, dir: NodeId, name: &[u8]) -> Option<NodeId> {
         self.tree.child(dir, name).filter(|&child| !self.tree.has(child, Flags::TOMB))
+    }
+
+    /// Is it open whether an entry is there?
+    pub(super) fn is_asked(&self, dir: NodeId, name: &[u8]) -> bool {
+        let mut open = self.rechecks.iter().filter(|asked| asked.open && asked.dir == dir);
+        open.any(|asked| asked.name == name)
     }
 
     /// Is there an entry to be looked at?
