@@ -377,7 +377,9 @@ impl<W: World> Engine<W> {
     /// first of them can be the rear half of an exchange whose front half did not.
     pub(super) fn is_young(&self, dir: NodeId) -> bool {
         let open = Flags::CLAIM | Flags::TASK | Flags::LISTING | Flags::WINDOW;
-        let open = if self.doubts(dir) { open } else { Flags::CLAIM };
+        // A root is nobody's claim.
+        let root = self.tree.has(dir, Flags::ROOT);
+        let open = if root || self.doubts(dir) { open } else { Flags::CLAIM };
         self.tree.flags(dir).intersects(open)
     }
 
