@@ -48,6 +48,8 @@ pub struct Replay {
     pub between: Option<Between>,
     /// Entries that one getdents64(2) returns.
     pub list_chunk: usize,
+    /// A listing begins again once, behind its first part.
+    pub list_again: bool,
     /// Listings do not tell types, and link counts do not tell subdirectories.
     pub bare: bool,
     /// What a listing has found is watched and opened by its name.
@@ -67,6 +69,7 @@ impl Replay {
             disk,
             between: None,
             list_chunk: 1000,
+            list_again: false,
             bare: false,
             by_name: false,
             watch_limit: usize::MAX,
@@ -222,6 +225,9 @@ impl World for Replay {
         self.disk.wait_for(dir.ino);
         if self.disk.is_dead(dir.ino) {
             return Err(Errno(libc::ENOENT));
+        }
+        if self.list_again && dir.at.get() > 0 && !dir.again.replace(true) {
+            dir.at.set(0);
         }
         let mut rest: Vec<_> = {
             let entries = self.disk.entries(dir.ino)?;

@@ -256,7 +256,7 @@ impl<W: World> Engine<W> {
                 continue;
             }
             let there = if tree && watch.identity.is_some() {
-                self.open_dir(root).is_ok()
+                self.leads_to(root, wd)
             } else {
                 let mask = watch.root_mask() | (watch.mask & IN_DONT_FOLLOW) | IN_MASK_ADD;
                 let path = watch.absolute.clone();
@@ -280,6 +280,17 @@ impl<W: World> Engine<W> {
                 self.compare_below(root, tag);
             }
         }
+    }
+
+    /// Does the path of a root lead to it? Its number can be another's if its end was lost.
+    fn leads_to(&mut self, root: NodeId, wd: i32) -> bool {
+        let Ok(at) = self.open_dir(root) else { return false };
+        let (_, dir) = self.open.remove(at);
+        let is = self.verify(&dir, wd).is_ok();
+        if is {
+            self.keep(root, dir);
+        }
+        is
     }
 
     /// All that is believed of a directory's inside is to be compared with what is there.

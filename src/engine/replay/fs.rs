@@ -70,6 +70,10 @@ pub enum Op {
     Write(Vec<u8>),
     /// chmod(2), to what the library may do then: 4 to read, 1 to search
     Chmod(Vec<u8>, u8),
+    /// open(2) with `O_PATH`: another process has it open
+    Hold(Vec<u8>),
+    /// close(2) of what was opened first
+    Release,
 }
 
 /// One thing that an operation has yet to tell.
@@ -100,6 +104,8 @@ pub struct Handle {
     pub ino: Ino,
     /// How far it was listed.
     pub at: Cell<u64>,
+    /// It has been sent back to the beginning.
+    pub again: Cell<bool>,
     listing: bool,
     closed: Closed,
 }
@@ -121,6 +127,10 @@ pub struct Disk {
     pub garbage: VecDeque<Vec<u8>>,
     /// Events that the queue holds at most.
     pub queue_limit: usize,
+    /// Inode numbers are used again.
+    pub reuses: bool,
+    /// What other processes have open.
+    held: VecDeque<Ino>,
     closed: Closed,
     flights: Vec<Flight>,
     cookie: u32,
@@ -140,6 +150,8 @@ impl Default for Disk {
             queue: VecDeque::new(),
             garbage: VecDeque::new(),
             queue_limit: 1 << 20,
+            reuses: false,
+            held: VecDeque::new(),
             closed: Closed::default(),
             flights: Vec::new(),
             cookie: 0,
@@ -155,7 +167,8 @@ impl Disk {
     pub fn inode(&mut self, dir: bool) -> Ino {
         let entries = dir.then(BTreeMap::new);
         let links = u32::from(!dir);
-        self.inodes.push(Inode {
+        let free = if self.reuses { self.free_inode() } else { None };
+        let mut inode = Inode {
             entries,
             links,
             versions: [0; 2],
@@ -164,8 +177,26 @@ impl Disk {
             handles: 0,
             mode: 5,
             gone: false,
-        });
+        };
+        if let Some(ino) = free {
+            // Times go on.
+            inode.versions = self.inodes[ino].versions.map(|version| version + 1);
+            self.inodes[ino] = inode;
+            return ino;
+        }
+        self.inodes.push(inode);
         self.inodes.len() - 1
+    }
+
+    /// An inode that nothing refers to any more.
+    fn free_inode(&self) -> Option<Ino> {
+        let idle = self.flights.is_empty() && self.closed.borrow().is_empty();
+        let free = |&ino: &Ino| {
+            let inode = &self.inodes[ino];
+            let gone = if self.is_dir(ino) { self.is_dead(ino) } else { inode.links == 0 };
+            gone && inode.handles == 0 && !self.marks.contains_key(&ino)
+        };
+        (0..self.inodes.len()).rev().filter(|_| idle).find(free)
     }
 
     /// Is it a directory?
@@ -283,7 +314,8 @@ impl Disk {
             self.tell_looking(ino, IN_OPEN);
         }
         self.inodes[ino].handles += 1;
-        Ok(Handle { ino, at: Cell::new(0), listing, closed: self.closed.clone() })
+        let (at, again) = (Cell::new(0), Cell::new(false));
+        Ok(Handle { ino, at, again, listing, closed: self.closed.clone() })
     }
 
     /// A directory was opened, read or closed.

@@ -123,6 +123,8 @@ struct Others {
     wait: usize,
     /// Operations may be under way when the next thing happens.
     overlap: bool,
+    /// Others have directories open.
+    holds: bool,
     log: Log,
 }
 
@@ -188,6 +190,8 @@ impl Others {
                     }
                     continue;
                 }
+                12 if self.holds && code & 0x80 != 0 => Op::Release,
+                12 if self.holds => Op::Hold(path(disk, tape.byte())),
                 _ => {
                     self.wait = usize::from(code >> 4) + 16 * usize::from(code & 3);
                     return true;
@@ -229,6 +233,8 @@ fn words(op: &Op) -> String {
         Op::Link(from, to) => format!("link {} {}", text(from), text(to)),
         Op::Write(path) => format!("write {}", text(path)),
         Op::Chmod(path, mode) => format!("chmod {} {mode}", text(path)),
+        Op::Hold(path) => format!("hold {}", text(path)),
+        Op::Release => "release".into(),
     }
 }
 
@@ -253,6 +259,18 @@ pub fn operations(data: &[u8]) {
     if world.by_name {
         log.lines.push("set by_name yes".into());
     }
+    world.list_again = third & 0x80 != 0;
+    if world.list_again {
+        log.lines.push("set list_again yes".into());
+    }
+    world.disk.reuses = third & 0x20 != 0;
+    if world.disk.reuses {
+        log.lines.push("set reuse yes".into());
+    }
+    let meanwhile = third & 8 != 0;
+    if meanwhile {
+        log.lines.push("set read_meanwhile yes".into());
+    }
     let dirs: &[&str] =
         if second & 8 != 0 { &["/t", "/o", "/t/a", "/t/a/b", "/o/a"] } else { &["/t", "/o"] };
     let files: &[&str] = if second & 8 != 0 { &["/t/b", "/o/a/c"] } else { &[] };
@@ -268,7 +286,13 @@ pub fn operations(data: &[u8]) {
         world.disk.queue_limit = limit;
         log.lines.push(format!("set queue_limit {limit}"));
     }
-    let others = Rc::new(RefCell::new(Others { tape, wait: 0, overlap: second & 0x80 != 0, log }));
+    let others = Rc::new(RefCell::new(Others {
+        tape,
+        wait: 0,
+        overlap: second & 0x80 != 0,
+        holds: third & 0x40 != 0,
+        log,
+    }));
     let done = Rc::new(Cell::new(false));
     let (acting, ended) = (others.clone(), done.clone());
     world.between = Some(Box::new(move |disk, _, _| {
@@ -283,6 +307,7 @@ pub fn operations(data: &[u8]) {
         others.log.calls += 1;
     }));
     let mut scene = Scene::new(world, limits);
+    scene.read_meanwhile = meanwhile;
     let outcome = run(&mut scene, (setup, second, third), &done, &others);
     let mut others = others.borrow_mut();
     others.log.end();

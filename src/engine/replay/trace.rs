@@ -105,6 +105,8 @@ fn op_of(words: &[&str]) -> Result<Op, String> {
         "exchange" => Op::Exchange(path(1)?, path(2)?),
         "link" => Op::Link(path(1)?, path(2)?),
         "write" => Op::Write(path(1)?),
+        "hold" => Op::Hold(path(1)?),
+        "release" => Op::Release,
         "chmod" => Op::Chmod(path(1)?, words.get(2).map_or(Ok(5), |mode| number(mode))?),
         other => return Err(format!("no such step: {other}")),
     })
@@ -221,8 +223,10 @@ impl Player {
         let world = &mut self.scene.engine.world;
         match word {
             "list_chunk" => world.list_chunk = number(value)?,
+            "list_again" => world.list_again = value == "yes",
             "bare" => world.bare = value == "yes",
             "by_name" => world.by_name = value == "yes",
+            "reuse" => world.disk.reuses = value == "yes",
             "watch_limit" => world.watch_limit = number(value)?,
             "read_meanwhile" => self.scene.read_meanwhile = value == "yes",
             "left_out" => self.scene.engine.gaps.most = number(value)?,

@@ -66,6 +66,15 @@ impl Disk {
                 let exchange = matches!(op, Op::Exchange(..));
                 self.rename(from, to, exchange, &mut locks, &mut told)?;
             }
+            Op::Hold(path) => {
+                let ino = self.resolve(path)?;
+                self.inodes[ino].handles += 1;
+                self.held.push_back(ino);
+            }
+            Op::Release => {
+                let ino = self.held.pop_front().ok_or(Errno(libc::EBADF))?;
+                self.closed.borrow_mut().push((ino, false));
+            }
             Op::Write(path) | Op::Chmod(path, _) => {
                 let (dir, name) = self.parent(path)?;
                 let ino = self.lookup(dir, name)?;
