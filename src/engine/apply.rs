@@ -197,7 +197,8 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
-        if self.doubts(node) && !self.believed(batch, number, node, raw, name) {
+        let suspect = self.suspects(number, node, raw.mask);
+        if suspect && !self.believed(batch, number, node, raw, name) {
             return;
         }
         let young = self.is_young(node);

@@ -34,7 +34,7 @@ impl<W: World> Engine<W> {
             self.notice_root(number, IN_Q_OVERFLOW, flags, false);
             self.alarmed = true;
             if let Some(watch) = self.watch_mut(number).filter(|watch| watch.holds_tree()) {
-                watch.rescanning = true;
+                (watch.rescanning, watch.compared) = (true, true);
                 self.note_coverage(number);
             }
         }
@@ -334,6 +334,14 @@ impl<W: World> Engine<W> {
         self.rescan.is_some()
             || self.tree.marks(dir).contains(Marks::STALE)
             || (!self.gaps.late.is_empty() && self.gaps.late.contains(&dir))
+    }
+
+    /// Can an event of a directory be about what was never told? Also after the comparison, if it is the
+    /// end of a subdirectory: where there was none by the number of links nothing was listed, nor waited
+    /// for the event of the last one's end.
+    pub(super) fn suspects(&self, number: u32, dir: NodeId, mask: u32) -> bool {
+        let ends = mask & IN_ISDIR != 0 && mask & (IN_DELETE | IN_MOVED_FROM) != 0;
+        self.doubts(dir) || (ends && self.watch(number).is_some_and(|watch| watch.compared))
     }
 
     /// The end of an entry was lost, or its beginning: is an event of this kind about something
