@@ -178,7 +178,7 @@ impl Scene {
 
     /// Turns while the descriptor is readable; then there must be nothing left to tell.
     pub fn drain(&mut self) -> Result<Vec<Told>, String> {
-        let mut all = Vec::new();
+        let mut all = std::mem::take(&mut self.meanwhile);
         for _ in 0..TURNS {
             if self.engine.world.disk.queued() == 0 {
                 let (_, rest) = self.turn()?;
