@@ -92,7 +92,11 @@ impl<W: World> Engine<W> {
 
     pub(super) fn keep(&mut self, node: NodeId, dir: W::Dir) -> usize {
         if self.open.len() >= OPEN {
-            self.open.remove(0);
+            let (old, dir) = self.open.remove(0);
+            // What it was opened for must have been told; now, and it need not be reached again for that.
+            if self.looked_up.contains(&old) && self.world.settle(&dir) {
+                self.looked_up.retain(|&dir| dir != old);
+            }
         }
         self.open.push((node, dir));
         self.open.len() - 1

@@ -27,19 +27,23 @@ impl<W: World> Engine<W> {
         self.counters.overflows += 1;
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            let Some(watch) = self.watch(number).filter(|watch| !watch.ended) else {
-                continue;
-            };
-            let flags = if watch.holds_tree() { RINOTIFY_EVENT_RESCAN_BEGIN } else { 0 };
-            self.notice_root(number, IN_Q_OVERFLOW, flags, false);
-            self.alarmed = true;
-            if let Some(watch) = self.watch_mut(number).filter(|watch| watch.holds_tree()) {
-                (watch.rescanning, watch.compared) = (true, true);
-                self.note_coverage(number);
+            if self.watch(number).is_some_and(|watch| !watch.ended) {
+                self.tell_loss(number);
             }
         }
         // Pokes may be lost as well, and older ones still come; so this one is of its own kind.
         self.mark_loss();
+    }
+
+    fn tell_loss(&mut self, number: u32) {
+        let Some(tree) = self.watch(number).map(|watch| watch.holds_tree()) else { return };
+        let flags = if tree { RINOTIFY_EVENT_RESCAN_BEGIN } else { 0 };
+        self.notice_root(number, IN_Q_OVERFLOW, flags, false);
+        self.alarmed = true;
+        if let Some(watch) = self.watch_mut(number).filter(|_| tree) {
+            (watch.rescanning, watch.compared) = (true, true);
+            self.note_coverage(number);
+        }
     }
 
     /// Makes that poke. If it fails it is due.
@@ -99,9 +103,12 @@ impl<W: World> Engine<W> {
         self.placed = Some(Vec::new());
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
-            if self.watch(number).is_some_and(|watch| !watch.ended) {
-                self.roots.push(number);
+            let Some(watch) = self.watch(number).filter(|watch| !watch.ended) else { continue };
+            // Of one that was made since, events that came before the mark were dropped, too.
+            if watch.holds_tree() && !watch.rescanning {
+                self.tell_loss(number);
             }
+            self.roots.push(number);
         }
     }
 
