@@ -135,6 +135,8 @@ impl<W: World> Engine<W> {
         let expected = pokes[usize::from(self.seen % 2 == 1)];
         self.seen += if raw.wd == expected { 1 } else { 2 };
         self.seen = self.seen.min(self.issued);
+        let seen = self.seen;
+        self.joins.retain(|&(_, seq)| seq > seen);
         self.stale |= self.rechecks.iter().any(|asked| asked.gone.is_some());
     }
 
@@ -173,7 +175,8 @@ impl<W: World> Engine<W> {
         if !self.is_placed(node) && !self.counts(batch, number, node, raw) {
             return;
         }
-        if raw.mask & (IN_IGNORED | IN_UNMOUNT) == 0 && self.is_history(number, node) {
+        let past = self.is_history(number, node) || self.is_past(node);
+        if raw.mask & (IN_IGNORED | IN_UNMOUNT) == 0 && past {
             return;
         }
         if raw.mask & IN_ATTRIB != 0 && self.gaps.blocked() {
@@ -197,11 +200,15 @@ impl<W: World> Engine<W> {
             self.expire(node, raw.cookie);
         }
         let name = name.get();
-        let suspect = self.suspects(number, node, raw.mask);
-        if suspect && !self.believed(batch, number, node, raw, name) {
+        let young = self.is_young(node);
+        let suspect = self.suspects(node, raw.mask);
+        let believed = !suspect || self.believed(batch, number, node, raw, name);
+        if raw.mask & DIRENT != 0 {
+            self.touch(number, node);
+        }
+        if !believed {
             return;
         }
-        let young = self.is_young(node);
         if !self.rechecks.is_empty() {
             self.answer_recheck(batch, number, node, raw, name);
         }
@@ -315,8 +322,10 @@ impl<W: World> Engine<W> {
         let parent = self.tree.node(node).parent;
         let next = self.input.event(raw.next);
         // It is used, and in the usual way.
-        let used =
-            self.resync.is_none() && !self.doubts(parent) && !self.is_history(number, parent);
+        let used = self.resync.is_none()
+            && !self.doubts(parent)
+            && !self.is_history(number, parent)
+            && !self.is_past(parent);
         used && next.is_some_and(|next| {
             next.mask == IN_DELETE | IN_ISDIR
                 && next.wd == self.tree.node(parent).wd

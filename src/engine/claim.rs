@@ -6,7 +6,14 @@ use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;
 
-use libc::{IN_DONT_FOLLOW, IN_MASK_ADD, IN_ONLYDIR};
+use libc::{
+    IN_CREATE, IN_DELETE, IN_DONT_FOLLOW, IN_MASK_ADD, IN_MOVED_FROM, IN_MOVED_TO, IN_ONLYDIR,
+};
+
+/// What tells of all that comes to a directory and goes.
+const COMES_AND_GOES: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+/// Directories whose past is waited for, at the most: each puts an event into the queue.
+const JOINS: usize = 256;
 
 impl<W: World> Engine<W> {
     /// What the kernel is asked for at a node. Bits are only ever added: others may share the wd.
@@ -87,6 +94,12 @@ impl<W: World> Engine<W> {
             // A directory that the queue said is deleted, or one that was just let go.
             dormant = true;
         }
+        let told = |&other: &NodeId| self.base_mask(other) & COMES_AND_GOES == COMES_AND_GOES;
+        let narrow = if others.is_empty() {
+            parent == NONE && wd <= self.max_wd
+        } else {
+            !others.iter().any(told)
+        };
         // Its events from before it was to be removed can still come.
         let unwanted = self.wds.spare(wd);
         dormant |= unwanted;
@@ -109,9 +122,23 @@ impl<W: World> Engine<W> {
         if parent != NONE && self.looked_up.last() != Some(&parent) {
             self.looked_up.push(parent);
         }
+        // What is compared is watched for all of it, or will be again.
+        let lost = self.resync.is_some() || self.rescan.is_some();
+        if narrow && !unlisted && !lost && self.joins.len() < JOINS {
+            let seq = self.poke();
+            self.joins.push((node, seq));
+        }
         if let Some(watch) = self.watch_mut(number) {
             watch.directories += 1;
+            watch.untouched |= parent == NONE;
         }
+    }
+
+    /// Is what the queue has of a directory older than what is known of it? It was watched before, but not
+    /// for all that comes and goes, so its events make no sense without what was not asked for. What a
+    /// listing finds later is newer than all of them.
+    pub(super) fn is_past(&self, node: NodeId) -> bool {
+        self.joins.iter().any(|&(joined, seq)| joined == node && self.seen < seq)
     }
 
     /// Two nodes of different watches for one entry of one directory.

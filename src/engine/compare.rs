@@ -142,6 +142,8 @@ impl<W: World> Engine<W> {
                 if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
                     self.tree.mark(child, Marks::STALE);
                     self.push_front(child, listing.tag);
+                } else if self.follows(number) {
+                    self.note_leaf(child);
                 }
                 true
             }

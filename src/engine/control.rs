@@ -73,7 +73,7 @@ impl<W: World> Engine<W> {
             gaps: 0,
             left_out: 0,
             rescanning: false,
-            compared: false,
+            untouched: false,
             noted: super::Coverage::Complete,
             way: Vec::new(),
             way_known: false,

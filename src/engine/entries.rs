@@ -212,8 +212,10 @@ impl<W: World> Engine<W> {
     /// Neither a listing under way must bring the name back, nor an event of the entry that is queued
     /// without the lock of the directory, as that of a write is, and comes later.
     pub(super) fn leave_tomb(&mut self, node: NodeId, name: &[u8]) {
-        let open = Flags::LISTING | Flags::NOTING;
-        if self.tree.flags(node).intersects(open) && self.tree.child(node, name).is_none() {
+        let flags = self.tree.flags(node);
+        let noting = flags.contains(Flags::NOTING) && flags.intersects(Flags::WINDOW | Flags::TASK);
+        let open = noting || flags.contains(Flags::LISTING);
+        if open && self.tree.child(node, name).is_none() {
             self.tree.add(node, name, Flags::TOMB);
         }
     }

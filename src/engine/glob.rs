@@ -2,7 +2,7 @@
 //! no encoding, and no time that grows faster than the product of the lengths.
 
 /// The patterns of one watch.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Excludes {
     /// Matched against names.
     names: Vec<Box<[u8]>>,

@@ -231,6 +231,12 @@ impl<W: World> Engine<W> {
         // Directories that are there already, and are left alone, are remembered: a later one is
         // known to be new.
         if !descend && !noting && !tracks && !follows {
+            // But what is watched already, by a watch that follows nothing new, is compared.
+            let compares = listing.compares && is_dir;
+            let known = if compares { self.tree.child(parent, name) } else { None };
+            if let Some(child) = known {
+                self.found_again(number, listing, name, kind, child);
+            }
             return;
         }
         let fresh = listing.fresh == Some(self.tree.added());

@@ -144,6 +144,8 @@ pub struct Engine<W: World> {
     narrow: Vec<NodeId>,
     max_wd: i32,
     young_from: i32,
+    // Directories that were watched for less before, and the poke behind what was queued then.
+    joins: Vec<(NodeId, u64)>,
     stale: bool,
 
     // After a loss of events: the poke that ends it, the tag of what is compared then, roots that
@@ -154,6 +156,8 @@ pub struct Engine<W: World> {
     // Since then, and until all of them are, a bit for each node that is certain to be where it is
     // believed to be; the second: whether all are is to be found out.
     placed: Option<Vec<u64>>,
+    // A bit for each that was compared without being listed.
+    leaves: Vec<u64>,
     unplaced: bool,
     // What is remembered of entries, if a watch wants it.
     prints: Prints,
@@ -266,11 +270,13 @@ impl<W: World> Engine<W> {
             narrow: Vec::new(),
             max_wd: 0,
             young_from: 1,
+            joins: Vec::new(),
             stale: false,
             resync: None,
             rescan: None,
             roots: Vec::new(),
             placed: None,
+            leaves: Vec::new(),
             unplaced: false,
             prints: Prints::default(),
             tracking: false,

@@ -118,7 +118,8 @@ impl<W: World> Engine<W> {
             let number = held.watch;
             let mut nodes = Vec::new();
             self.wds.all(&self.tree, to.wd, &mut nodes);
-            nodes.retain(|&node| self.watch_of(node) == Some(number) && self.is_placed(node));
+            nodes.retain(|&node| self.watch_of(node) == Some(number));
+            nodes.retain(|&node| self.is_placed(node) && !self.is_past(node));
             if let Some(&target) = nodes.first() {
                 let name = Name::new(self.input.name(&to));
                 for _ in &nodes {

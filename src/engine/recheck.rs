@@ -5,7 +5,7 @@ use super::mask::{DIRENT, SYNTHETIC};
 use super::scan::{ROUNDS, gone};
 use super::tree::{Flags, NodeId};
 use super::world::World;
-use super::{Batch, Engine, Exchange};
+use super::{Batch, Engine, Exchange, Recheck};
 use crate::sys::{Errno, Kind};
 
 use libc::{IN_CREATE, IN_ISDIR, IN_MOVED_TO};
@@ -51,7 +51,7 @@ impl<W: World> Engine<W> {
         raw: &Raw,
         name: &[u8],
     ) {
-        let rest = |asked: &super::Recheck| {
+        let rest = |asked: &Recheck| {
             asked.there && asked.dir == node && asked.cookie == raw.cookie && asked.name == name
         };
         if let Some(at) = self.rechecks.iter().position(rest) {
@@ -96,8 +96,8 @@ impl<W: World> Engine<W> {
 
     /// Is it open whether an entry is there?
     pub(super) fn is_asked(&self, dir: NodeId, name: &[u8]) -> bool {
-        let mut open = self.rechecks.iter().filter(|asked| asked.open && asked.dir == dir);
-        open.any(|asked| asked.name == name)
+        let mut soon = self.rechecks.iter().filter(|asked| asked.open && !asked.put_off);
+        soon.any(|asked| asked.dir == dir && asked.name == name)
     }
 
     /// Is there an entry to be looked at?
@@ -118,6 +118,7 @@ impl<W: World> Engine<W> {
         if !self.to_recheck() {
             return;
         }
+        let mut waiting = Vec::new();
         for mut asked in std::mem::take(&mut self.rechecks) {
             if asked.put_off || asked.gone.is_some_and(|seq| seq > self.seen) {
                 self.rechecks.push(asked);
@@ -149,8 +150,7 @@ impl<W: World> Engine<W> {
             match looked {
                 Ok(None) if !self.input.is_empty() || self.world.queued() > 0 => {
                     // It may have been there until just now, which the queue tells.
-                    asked.gone = self.resync.is_none().then(|| self.poke());
-                    self.rechecks.push(asked);
+                    waiting.push(asked);
                 }
                 Ok(kind) => {
                     let (Some(kind), None) = (kind, self.standing(dir, name)) else {
@@ -200,6 +200,10 @@ impl<W: World> Engine<W> {
                     }
                 }
             }
+        }
+        let gone = (!waiting.is_empty() && self.resync.is_none()).then(|| self.poke());
+        for asked in waiting {
+            self.rechecks.push(Recheck { gone, ..asked });
         }
     }
 }

@@ -224,6 +224,8 @@ impl<W: World> Engine<W> {
         self.withdraw(node);
         self.release_wd(node);
         self.drop_gap(node);
+        self.forget_leaf(node);
+        self.joins.retain(|&(joined, _)| joined != node);
         self.open.retain(|&(open, _)| open != node);
         self.narrow.retain(|&narrow| narrow != node);
         self.rechecks.retain(|asked| asked.dir != node);

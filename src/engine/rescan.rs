@@ -9,7 +9,7 @@
 
 use super::settle::Window;
 use super::tree::{Flags, Marks, NONE, NodeId};
-use super::watches::WatchFlags;
+use super::watches::{Watch, WatchFlags};
 use super::world::World;
 use super::{Batch, Engine, Notice};
 use crate::api::abi::{RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END};
@@ -41,7 +41,7 @@ impl<W: World> Engine<W> {
         self.notice_root(number, IN_Q_OVERFLOW, flags, false);
         self.alarmed = true;
         if let Some(watch) = self.watch_mut(number).filter(|_| tree) {
-            (watch.rescanning, watch.compared) = (true, true);
+            watch.rescanning = true;
             self.note_coverage(number);
         }
     }
@@ -101,6 +101,8 @@ impl<W: World> Engine<W> {
         self.doubt_ways();
         self.roots.clear();
         self.placed = Some(Vec::new());
+        self.leaves.clear();
+        self.joins.clear();
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let Some(watch) = self.watch(number).filter(|watch| !watch.ended) else { continue };
@@ -343,12 +345,31 @@ impl<W: World> Engine<W> {
             || (!self.gaps.late.is_empty() && self.gaps.late.contains(&dir))
     }
 
-    /// Can an event of a directory be about what was never told? Also after the comparison, if it is the
-    /// end of a subdirectory: where there was none by the number of links nothing was listed, nor waited
-    /// for the event of the last one's end.
-    pub(super) fn suspects(&self, number: u32, dir: NodeId, mask: u32) -> bool {
+    /// Can an event of a directory be about what was never told? After the comparison only if it is the
+    /// end of a subdirectory, in one that had none by the number of its links. That was not listed, nor
+    /// was its lock waited for, so an end can have been under way: the first thing that is told of it.
+    pub(super) fn suspects(&mut self, dir: NodeId, mask: u32) -> bool {
+        if self.doubts(dir) {
+            return true;
+        }
         let ends = mask & IN_ISDIR != 0 && mask & (IN_DELETE | IN_MOVED_FROM) != 0;
-        self.doubts(dir) || (ends && self.watch(number).is_some_and(|watch| watch.compared))
+        mask & DIRENT != 0 && self.forget_leaf(dir) && ends
+    }
+
+    /// A directory was compared without being listed.
+    pub(super) fn note_leaf(&mut self, node: NodeId) {
+        let at = node as usize / 64;
+        if at >= self.leaves.len() {
+            self.leaves.resize(at + 1, 0);
+        }
+        self.leaves[at] |= 1 << (node % 64);
+    }
+
+    /// Was it? Not any more.
+    pub(super) fn forget_leaf(&mut self, node: NodeId) -> bool {
+        let bit = 1 << (node % 64);
+        let bits = self.leaves.get_mut(node as usize / 64).filter(|bits| **bits & bit != 0);
+        bits.map(|bits| *bits &= !bit).is_some()
     }
 
     /// The end of an entry was lost, or its beginning: is an event of this kind about something
@@ -403,10 +424,21 @@ impl<W: World> Engine<W> {
     /// first of them can be the rear half of an exchange whose front half did not.
     pub(super) fn is_young(&self, dir: NodeId) -> bool {
         let open = Flags::CLAIM | Flags::TASK | Flags::LISTING | Flags::WINDOW;
-        // A root is nobody's claim.
-        let root = self.tree.has(dir, Flags::ROOT);
+        // A root is nobody's claim. One operation at a time can be under way in it.
+        let untouched = |watch: &Watch| watch.untouched && watch.root == dir;
+        let root = self.tree.has(dir, Flags::ROOT)
+            && self.watch_of(dir).and_then(|number| self.watch(number)).is_some_and(untouched);
         let open = if root || self.doubts(dir) { open } else { Flags::CLAIM };
         self.tree.flags(dir).intersects(open)
+    }
+
+    /// Something has come or gone in a directory.
+    pub(super) fn touch(&mut self, number: u32, dir: NodeId) {
+        if self.tree.has(dir, Flags::ROOT)
+            && let Some(watch) = self.watch_mut(number)
+        {
+            watch.untouched = false;
+        }
     }
 
     /// Every entry of this kind has a node, so one without a node is one that was not told.

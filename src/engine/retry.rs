@@ -111,6 +111,7 @@ impl<W: World> Engine<W> {
         let parent = self.tree.node(node).parent;
         let kept = self.gaps.left_out.len() <= self.gaps.most
             || parent == NONE
+            || self.keeps_noting(parent)
             || self.tracks(number)
             || self.tree.node(node).wd != 0
             || self.tree.has_children(node)

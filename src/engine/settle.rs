@@ -267,7 +267,7 @@ impl<W: World> Engine<W> {
     }
 
     /// It could not be listed: what was seen of it is kept in mind until it can be.
-    fn keeps_noting(&self, node: NodeId) -> bool {
+    pub(super) fn keeps_noting(&self, node: NodeId) -> bool {
         self.tree.has(node, Flags::UNCOVERED | Flags::NOTING) && self.gaps.unlisted(node)
     }
 

@@ -99,8 +99,8 @@ pub struct Watch {
     pub left_out: u64,
     /// Events were lost, and the tree is being brought back in step.
     pub rescanning: bool,
-    /// They were once.
-    pub compared: bool,
+    /// Its root is watched, and nothing that came or went in it was told since.
+    pub untouched: bool,
     /// The coverage that was told last.
     pub noted: Coverage,
     /// The way to the root, while something waits for it.

@@ -32,6 +32,7 @@ impl<W: World> Engine<W> {
             && self.open.is_empty()
             && self.looked_up.is_empty()
             && self.narrow.is_empty()
+            && self.joins.is_empty()
             && self.to_look.is_empty()
             && self.questions.is_empty()
             && !self.room;

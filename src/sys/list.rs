@@ -11,8 +11,9 @@ use super::{Call, Errno, call, call_size};
 const HEAD: usize = 19;
 /// The longest of them: a name of NAME_MAX bytes and its NUL, rounded up to eight.
 const LONGEST: usize = (HEAD + 256).next_multiple_of(8);
-/// How often a listing begins again whose place was lost.
-const AGAIN: u32 = 32;
+/// Bytes of a part, and to how many doublings of that a listing whose place was lost begins again.
+const PART: usize = 32 * 1024;
+const DOUBLED: u32 = 10;
 /// Since Linux 6.6 a place in a tmpfs is the number of an entry, and going there costs nothing.
 static HAS_PLACES: LazyLock<bool> =
     LazyLock::new(|| super::kernel_version().is_none_or(|version| version >= (6, 6)));
@@ -43,7 +44,7 @@ pub struct ListBuffer {
 
 impl Default for ListBuffer {
     fn default() -> Self {
-        Self { bytes: vec![0; 32 * 1024], ..Self::none() }
+        Self { bytes: vec![0; PART], ..Self::none() }
     }
 }
 
@@ -58,6 +59,9 @@ impl ListBuffer {
         (self.at, self.end) = (0, 0);
         self.next.clear();
         (self.loose, self.again) = (false, 0);
+        if self.bytes.len() > PART {
+            self.bytes = vec![0; PART];
+        }
     }
 
     /// Bytes of memory held.
@@ -74,18 +78,24 @@ impl Dir {
     /// of its listing is another one: what was exchanged, or put in the place of something else, has a
     /// low number and stands among the newest. So entries that nobody touched would be left out. Therefore
     /// the last entry of a part is read again with the next part, and if it does not come first, the
-    /// listing begins again.
+    /// listing begins again, in parts that are twice as long, so that it ends whatever happens. An
+    /// overlayfs hands the places of what is below it through.
     pub fn list(&self, buffer: &mut ListBuffer) -> Result<bool, Errno> {
-        let room = self.fill(buffer)?;
+        let mut room = self.fill(buffer)?;
         // Without an end there was room for more: a signal ended the part before.
         let moved = match buffer.next.is_empty() {
             true => buffer.loose && buffer.end > 0,
             false => !buffer.begins_with_next(),
         };
-        if moved && buffer.again < AGAIN && self.loses_its_place() {
+        if moved && self.loses_its_place() {
+            if buffer.again >= DOUBLED {
+                return Err(Errno(libc::EAGAIN));
+            }
             buffer.again += 1;
+            let doubled = buffer.bytes.len() * 2;
+            buffer.bytes.resize(doubled, 0);
             self.go_to(0)?;
-            self.fill(buffer)?;
+            room = self.fill(buffer)?;
         }
         buffer.next.clear();
         let full = room - buffer.end < LONGEST;
@@ -109,9 +119,11 @@ impl Dir {
         // A part with nothing but that one would make no progress.
         if at > 0 {
             self.go_to(place)?;
-            let (number, rest) = (at..at + 8, at + 16..buffer.end);
-            buffer.next.extend_from_slice(&buffer.bytes[number]);
-            buffer.next.extend_from_slice(&buffer.bytes[rest]);
+            // Its number, and the name with its NUL, behind which there is whatever was there before.
+            let field = &buffer.bytes[at + HEAD..buffer.end];
+            let name = &field[..field.len().min(until_nul(field) + 1)];
+            buffer.next.extend_from_slice(&buffer.bytes[at..at + 8]);
+            buffer.next.extend_from_slice(name);
             buffer.end = at;
         }
         Ok(())
@@ -133,7 +145,7 @@ impl Dir {
             call(Call::Statfs, || unsafe { libc::fstatfs(self.as_raw_fd(), stat.as_mut_ptr()) })
                 // SAFETY: filled, for the call has succeeded.
                 .map(|_| unsafe { stat.assume_init() }.f_type);
-        *HAS_PLACES && kind == Ok(libc::TMPFS_MAGIC)
+        *HAS_PLACES && matches!(kind, Ok(libc::TMPFS_MAGIC | libc::OVERLAYFS_SUPER_MAGIC))
     }
 
     /// One getdents64(2). Returns how much there was room for.
@@ -181,11 +193,11 @@ impl ListBuffer {
         self.bytes.get(at..self.end)?.first_chunk()
     }
 
-    /// Is the first entry the one that was held back? Its place, that of what follows, may be another.
+    /// Is the first entry the one that was held back?
     fn begins_with_next(&self) -> bool {
-        let (number, rest) = self.next.split_at(8);
+        let (number, name) = self.next.split_at(8);
         let read = &self.bytes[..self.end];
-        read.starts_with(number) && read.get(16..).is_some_and(|read| read.starts_with(rest))
+        read.starts_with(number) && read.get(HEAD..).is_some_and(|read| read.starts_with(name))
     }
 
     /// The next entry, "." and ".." left out.
@@ -273,7 +285,8 @@ mod tests {
     /// Lists 3,000 files; `change` is told after the first part what comes next.
     fn listed(base: &str, change: impl Fn(&str, &str)) -> BTreeMap<String, u32> {
         let path = format!("{base}/rinotify-parts-{}", std::process::id());
-        let file = |number: u32| format!("{path}/{number:04}");
+        // Behind names of other lengths there is what was in the buffer before.
+        let file = |number: usize| format!("{path}/{number:04}{}", &"xxxxxxx"[..number % 8]);
         fs::create_dir(&path).unwrap();
         for number in 0..3000 {
             fs::write(file(number), "").unwrap();
@@ -310,12 +323,43 @@ mod tests {
         seen
     }
 
+    /// Whatever comes next is gone by then, each time.
+    #[test]
+    fn a_listing_in_parts_ends() {
+        let path = format!("/dev/shm/rinotify-ends-{}", std::process::id());
+        if fs::create_dir(&path).is_err() {
+            return;
+        }
+        for number in 0..5000 {
+            fs::write(format!("{path}/{number}"), "").unwrap();
+        }
+        let dir = Dir::open(path.as_bytes(), true).unwrap().open_to_list(b".").unwrap();
+        let (mut buffer, mut seen) = (ListBuffer::default(), BTreeMap::new());
+        while part(&dir, &mut buffer, &mut seen) {
+            if let Some(name) = buffer.next.get(8..) {
+                let name = String::from_utf8_lossy(&name[..until_nul(name)]).into_owned();
+                fs::remove_file(format!("{path}/{name}")).unwrap();
+            }
+        }
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap()).collect();
+        assert!(left.len() < 5000 || !*HAS_PLACES);
+        for entry in left {
+            assert!(seen.contains_key(entry.file_name().to_str().unwrap()), "{entry:?} is missing");
+        }
+        buffer.clear();
+        assert_eq!(buffer.memory(), PART);
+        fs::remove_dir_all(&path).unwrap();
+    }
+
     #[test]
     fn a_listing_in_parts_misses_nothing() {
         for base in ["/dev/shm", "/tmp"] {
+            listed(base, |_, next| fs::remove_file(next).unwrap());
+            if base == "/tmp" {
+                continue;
+            }
             let seen = listed(base, |_, _| {});
             assert!(seen.len() == 3000 && seen.values().all(|&times| times == 1));
-            listed(base, |_, next| fs::remove_file(next).unwrap());
             listed(base, |path, next| fs::rename(next, format!("{path}/new")).unwrap());
             listed(base, |path, next| {
                 fs::write(format!("{path}/new"), "").unwrap();

@@ -106,6 +106,11 @@ impl Mirror {
         }
     }
 
+    /// Is nothing left out?
+    pub fn wants_all(&self) -> bool {
+        self.filter.refused.is_empty() && self.filter.excludes == Excludes::default()
+    }
+
     /// May a directory be watched?
     pub fn wants(&self, path: &[u8]) -> bool {
         let below = path.strip_prefix(&self.root[..]).unwrap_or_default();

@@ -263,7 +263,15 @@ impl Scene {
                 return Err(format!("{} is watched", String::from_utf8_lossy(&path)));
             }
         }
-        let [_, _, _, pending, ..] = self.engine.figures();
+        let [_, _, nodes, pending, ..] = self.engine.figures();
+        // Directories that are left out have nodes alone, and what is below a root that is elsewhere.
+        let whole = |mirror: &Option<Mirror>| {
+            mirror.as_ref().is_some_and(|m| m.is_there(&self.engine.world.disk) && m.wants_all())
+        };
+        let covered = self.engine.gaps.is_empty() && self.watches.values().all(whole);
+        if covered && nodes != points.len() as u64 {
+            return Err(format!("there are {nodes} directories, {} are watched", points.len()));
+        }
         if pending > 0 { Err(format!("{pending} things are still to be done")) } else { Ok(()) }
     }
 }
