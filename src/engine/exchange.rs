@@ -272,9 +272,22 @@ impl<W: World> Engine<W> {
 
     /// The wd of the directory that came.
     fn came(&self, raw: &Raw, held: Option<&Held>) -> Option<i32> {
-        let node = held.map_or(NONE, |held| held.node);
-        let wd = if node == NONE { 0 } else { self.tree.node(node).wd };
-        if wd == 0 { self.came_with(raw) } else { Some(wd) }
+        let Some(held) = held else { return self.came_with(raw) };
+        let wd = if held.node == NONE { 0 } else { self.tree.node(held.node).wd };
+        if wd != 0 {
+            return Some(wd);
+        }
+        // Another directory can have moved elsewhere at that moment; so only one that another watch
+        // knows where this one came from.
+        let mut nodes = Vec::new();
+        self.came_with(raw).filter(|&wd| {
+            self.wds.all(&self.tree, wd, &mut nodes);
+            nodes.iter().any(|&node| {
+                let parent = self.tree.node(node).parent;
+                let place = parent != NONE && self.tree.node(parent).wd == held.from_wd;
+                place && self.tree.name(node) == held.name
+            })
+        })
     }
 
     /// The wd of the directory that came with this MOVED_TO: its MOVE_SELF follows (include/linux/
