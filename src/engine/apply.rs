@@ -294,6 +294,7 @@ impl<W: World> Engine<W> {
             // was moved over it.
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
             self.tree.set(node, Flags::NOTING);
+            self.drop_unsure(node);
             if let Some(tag) = self.rescan {
                 self.compare_below(node, tag);
                 return;

@@ -156,7 +156,9 @@ impl<W: World> Engine<W> {
     ) {
         let asked = self.take_recheck(to, name);
         let other = self.exchanged(to, raw, name, held.as_ref());
-        if let (true, Some(from)) = (asked, &other) {
+        if let Some(from) = &other
+            && (asked || self.was_taken_for_gone(number, to, from.mask))
+        {
             self.tell_found(batch, number, to, name, from.mask);
         }
         let other = other.map(|from| {
@@ -167,6 +169,15 @@ impl<W: World> Engine<W> {
         if let Some((after, other)) = other {
             self.place(batch, after, other);
         }
+    }
+
+    /// What an exchange takes away was there. If it is a directory of which nothing is known where each
+    /// one is, an exchange before was taken for a move and back: nothing showed more then.
+    fn was_taken_for_gone(&self, number: u32, dir: NodeId, mask: u32) -> bool {
+        mask & IN_ISDIR != 0
+            && !self.doubts(dir)
+            && !self.tree.has(dir, Flags::NOTING)
+            && self.all_known(number, dir, true)
     }
 
     pub(super) fn put(
@@ -191,6 +202,7 @@ impl<W: World> Engine<W> {
             node = NONE;
         }
         if node == NONE {
+            self.drop_claim(to, name);
             self.appear(number, to, name, raw.mask & IN_ISDIR != 0, live);
         } else {
             if let Some(replaced) = self.tree.child(to, name) {
@@ -208,6 +220,14 @@ impl<W: World> Engine<W> {
             }
         }
         self.keep_text(old);
+    }
+
+    /// Another directory has come under a name. What a listing found there may be the one that was replaced.
+    fn drop_claim(&mut self, dir: NodeId, name: &[u8]) {
+        let Some(child) = self.tree.child(dir, name) else { return };
+        if self.tree.has(child, Flags::PENDING) && self.tree.node(child).wd != 0 {
+            self.drop_child(child);
+        }
     }
 
     /// A copy of a name or a path, in memory that was used before.
@@ -241,18 +261,23 @@ impl<W: World> Engine<W> {
             // It was below what could not be searched.
             self.list_anew(node, self.tag);
         } else if self.tree.has(node, Flags::CLAIM) {
-            let mut child = self.tree.first(node);
-            while child != NONE {
-                let next = self.tree.next(child);
-                if self.tree.has(child, Flags::PENDING) {
-                    self.drop_child(child);
-                }
-                child = next;
-            }
+            self.drop_unsure(node);
             self.list_anew(node, self.tag);
         }
         self.gaps_moved(node);
         self.retry_blocked();
+    }
+
+    /// What an earlier listing has found in a directory, or missed, can be of another one.
+    pub(super) fn drop_unsure(&mut self, dir: NodeId) {
+        let mut child = self.tree.first(dir);
+        while child != NONE {
+            let next = self.tree.next(child);
+            if self.tree.flags(child).intersects(Flags::PENDING | Flags::TOMB) {
+                self.drop_child(child);
+            }
+            child = next;
+        }
     }
 
     /// Something in this directory goes on, so a rename out of it is complete: the second half has

@@ -442,7 +442,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Every entry of this kind has a node, so one without a node is one that was not told.
-    fn all_known(&self, number: u32, dir: NodeId, is_dir: bool) -> bool {
+    pub(super) fn all_known(&self, number: u32, dir: NodeId, is_dir: bool) -> bool {
         let follows =
             self.watch(number).is_some_and(|watch| watch.flags.contains(WatchFlags::AUTO_ADD));
         self.tracks(number) || (is_dir && follows && !self.gaps.forgets(dir))
