@@ -8,7 +8,7 @@ use super::world::World;
 use super::{Batch, Engine, Exchange, Recheck};
 use crate::sys::{Errno, Kind};
 
-use libc::{IN_CREATE, IN_ISDIR, IN_MOVED_TO};
+use libc::{IN_ATTRIB, IN_CREATE, IN_ISDIR, IN_MOVED_TO};
 
 impl<W: World> Engine<W> {
     /// An event tells whether an entry was there that could not be looked at.
@@ -27,8 +27,12 @@ impl<W: World> Engine<W> {
                 return;
             }
         }
-        if raw.mask & DIRENT == 0 {
-            // It can be late, of what that MOVED_FROM took away.
+        let late = |asked: &Recheck| {
+            // Of what that MOVED_FROM took away; but if nobody can look, it counts.
+            raw.mask & IN_ATTRIB != 0 || !asked.put_off
+        };
+        let mut asks = self.rechecks.iter().filter(|asked| asked.open && asked.dir == node);
+        if raw.mask & DIRENT == 0 && asks.any(|asked| asked.name == name && late(asked)) {
             return;
         }
         if raw.mask & IN_MOVED_TO != 0 {
@@ -96,8 +100,8 @@ impl<W: World> Engine<W> {
 
     /// Is it open whether an entry is there?
     pub(super) fn is_asked(&self, dir: NodeId, name: &[u8]) -> bool {
-        let mut soon = self.rechecks.iter().filter(|asked| asked.open && !asked.put_off);
-        soon.any(|asked| asked.dir == dir && asked.name == name)
+        let mut open = self.rechecks.iter().filter(|asked| asked.open && asked.dir == dir);
+        open.any(|asked| asked.name == name)
     }
 
     /// Is there an entry to be looked at?
