@@ -114,6 +114,7 @@ impl<W: World> Engine<W> {
                     None => self.still_there(to, &next, target.get()),
                 },
             };
+        let exchanged = exchanged && !self.has_moved_on(to, raw, &next, held);
         if exchanged && proven {
             return Some(next);
         }
@@ -129,6 +130,18 @@ impl<W: World> Engine<W> {
             None => self.ask(to, name, next.cookie, kind_in(raw), false),
         }
         None
+    }
+
+    /// If what stood there goes where nobody watches, nothing need be queued before what has just come moves
+    /// on, and then the kernel merges that MOVED_FROM with the one before. Only a look shows it.
+    fn has_moved_on(&mut self, to: NodeId, raw: &Raw, next: &Raw, held: Option<&Held>) -> bool {
+        let goes = |later: Raw| later.mask & IN_MOVED_TO != 0 && later.cookie == next.cookie;
+        if held.is_some() || self.came(raw, held).is_none() {
+            return false;
+        }
+        let name = Name::new(self.input.name(next));
+        !self.input.from(next.next).any(goes)
+            && self.remains(to, next, name.get(), false, false) == Some(false)
     }
 
     /// In an exchange the second entry goes where the first came from, and nothing else happens to the
