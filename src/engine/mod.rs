@@ -171,6 +171,8 @@ pub struct Engine<W: World> {
     unsealed: Vec<Window>,
     /// Windows of watches that are being made.
     early: Vec<Window>,
+    // So many of them have been met by an empty queue.
+    early_quiet: usize,
     /// Directories in which names were looked up to watch what they lead to, and nothing has waited
     /// since for what was under way in them.
     looked_up: Vec<NodeId>,
@@ -284,6 +286,7 @@ impl<W: World> Engine<W> {
             looks: usize::MAX,
             unsealed: Vec::new(),
             early: Vec::new(),
+            early_quiet: 0,
             looked_up: Vec::new(),
             windows: VecDeque::new(),
             settling: None,

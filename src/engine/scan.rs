@@ -161,6 +161,7 @@ impl<W: World> Engine<W> {
         self.windows.retain(&mut keep);
         self.unsealed.retain(&mut keep);
         self.early.retain(&mut keep);
+        self.early_quiet = 0;
     }
 
     fn run(&mut self, task: Task) {

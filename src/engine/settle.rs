@@ -54,6 +54,7 @@ impl<W: World> Engine<W> {
             };
             self.unsealed.retain(&mut others);
             self.early.retain(&mut others);
+            self.early_quiet = 0;
             self.windows.retain(&mut others);
             self.tree.clear(node, Flags::WINDOW);
         }
@@ -74,7 +75,7 @@ impl<W: World> Engine<W> {
         let seq = if quiet { self.seen } else { self.poke() };
         if quiet {
             // Of a watch that is being made what is below must not come to life ahead of what is above.
-            for window in &self.early {
+            for window in self.early.iter().skip(self.early_quiet) {
                 if !self.tree.has(window.node, Flags::UNLISTED) {
                     self.tree.clear(window.node, Flags::DORMANT);
                 }
@@ -108,6 +109,9 @@ impl<W: World> Engine<W> {
             window.seq = seq;
             true
         });
+        if quiet {
+            self.early_quiet = self.early.len();
+        }
         if self.windows.is_empty() && unsealed.len() > MANY {
             // Those of a whole tree are not copied.
             self.windows = unsealed.into();
@@ -120,6 +124,7 @@ impl<W: World> Engine<W> {
     /// A watch is made: its windows can be told.
     pub(super) fn open_early(&mut self) {
         let mut early = std::mem::take(&mut self.early);
+        self.early_quiet = 0;
         early.retain(|&window| {
             let waits = self.watch_of(window.node).is_some_and(|number| self.is_building(number));
             if waits {
