@@ -252,14 +252,17 @@ impl Dir {
     /// that are known to: others may say 2 of every directory.
     pub fn counts_links(&self, name: &[u8]) -> bool {
         const KNOWN: [i64; 3] = [libc::EXT4_SUPER_MAGIC, libc::XFS_SUPER_MAGIC, libc::TMPFS_MAGIC];
-        let Ok(entry) = self.reach_child(name) else { return false };
+        let entry = self.reach_child(name).and_then(|entry| entry.file_system());
+        entry.is_ok_and(|kind| KNOWN.contains(&kind))
+    }
+
+    /// The magic number of its file system.
+    pub(super) fn file_system(&self) -> Result<i64, Errno> {
         let mut stat = MaybeUninit::<libc::statfs>::uninit();
         // SAFETY: `stat` is filled when the call succeeds.
-        let known =
-            call(Call::Statfs, || unsafe { libc::fstatfs(entry.as_raw_fd(), stat.as_mut_ptr()) })
-                // SAFETY: filled, for the call has succeeded.
-                .map(|_| unsafe { stat.assume_init() }.f_type);
-        known.is_ok_and(|kind| KNOWN.contains(&kind))
+        call(Call::Statfs, || unsafe { libc::fstatfs(self.as_raw_fd(), stat.as_mut_ptr()) })?;
+        // SAFETY: filled, for the call has succeeded.
+        Ok(unsafe { stat.assume_init() }.f_type)
     }
 
     /// What an entry is; `ENOENT` if there is none.
