@@ -71,12 +71,13 @@ impl<W: World> Engine<W> {
             }
         }
         if let Some(child) = child {
-            // One whose wd is gone, and that is still to be compared, has what the consumer believes;
-            // unless it was left out, for then it has nothing.
-            let compared = self.tree.marks(child) & (Marks::STALE | Marks::LEFT_OUT);
+            // A directory whose wd is gone, and that is still to be compared, has what the consumer
+            // believes; unless it was left out, for then it has nothing.
+            let marks = self.tree.marks(child) & (Marks::STALE | Marks::LEFT_OUT);
+            let compared = marks == Marks::STALE && self.tree.has(child, Flags::DIR);
             let ours = self.tree.node(child).wd != 0
                 || self.tree.flags(child).intersects(Flags::EXCLUDED | Flags::UNCOVERED)
-                || compared == Marks::STALE;
+                || compared;
             if live && self.certain(child) && ours {
                 self.unsettle(child);
                 self.tree.detach(child);

@@ -457,9 +457,16 @@ impl<W: World> Engine<W> {
     /// Does a rename take away another entry than the one that is believed to be there, or one of
     /// which that is not certain? What the consumer has of it must not go along.
     pub(super) fn is_another(&self, child: NodeId, mask: u32) -> bool {
+        let dir = self.tree.node(child).parent;
+        if !self.doubts(dir) {
+            return false;
+        }
         let told = !self.tree.has(child, Flags::PENDING);
-        let unsure = told && self.tree.has(child, Flags::DIR) && !self.certain(child);
-        self.lost_kind(child, mask) || (unsure && self.doubts(self.tree.node(child).parent))
+        // What a comparison has found there, and that was watched before, can have come later.
+        let open = Flags::TASK | Flags::LISTING | Flags::WINDOW;
+        let ahead = self.is_placed(child) && self.tree.flags(dir).intersects(open);
+        let unsure = told && self.tree.has(child, Flags::DIR) && (ahead || !self.certain(child));
+        unsure || self.lost_kind(child, mask)
     }
 
     /// The same for what is taken away by a rename.
