@@ -109,8 +109,11 @@ impl<W: World> Engine<W> {
     /// again. A directory that is still to be told stays until then.
     pub(super) fn forget_left_out(&mut self, number: u32, node: NodeId) {
         let parent = self.tree.node(node).parent;
+        let open = Flags::TASK | Flags::LISTING | Flags::WINDOW;
+        let noted = |flags: Flags| flags.contains(Flags::NOTING) && flags.intersects(open);
         let kept = self.gaps.left_out.len() <= self.gaps.most
             || parent == NONE
+            || noted(self.tree.flags(parent))
             || self.keeps_noting(parent)
             || self.tracks(number)
             || self.tree.node(node).wd != 0
@@ -135,8 +138,9 @@ impl<W: World> Engine<W> {
         step: &'static str,
     ) {
         self.tree.set(node, Flags::UNCOVERED);
+        let listed = self.gaps.is_filled(node);
         self.gaps.unfill(node);
-        if let Some(gap) = self.gaps.at.get_mut(&node) {
+        if let Some(gap) = self.gaps.at.get_mut(&node).filter(|_| !listed) {
             gap.owed = false;
             self.gaps.passed = self.gaps.passed.min(gap.serial);
             return;
