@@ -54,6 +54,9 @@ impl<W: World> Engine<W> {
     /// before the events of a rename that has brought something else. Nor does anything else where a
     /// look is to decide. Whoever is told of the entry later looks at it then.
     pub(super) fn untold(&mut self, number: u32, node: NodeId, mask: u32, name: &[u8]) -> bool {
+        if self.is_of_another(node, mask, name) {
+            return true;
+        }
         let asked = self.is_asked(node, name);
         if mask & IN_ATTRIB == 0 && !asked {
             return false;
@@ -65,6 +68,21 @@ impl<W: World> Engine<W> {
         let child = self.tree.child(node, name).map(|child| self.tree.flags(child));
         let waits = |flags: Flags| flags.intersects(Flags::PENDING | Flags::TOMB);
         announced && child.map_or(unknown, waits)
+    }
+
+    /// Is an event that is queued without the lock of the directory, as that of a write is, of
+    /// another kind than what a listing has found? It can be of what has left the name before, and
+    /// if it is not, the queue has yet to speak of both.
+    fn is_of_another(&mut self, node: NodeId, mask: u32, name: &[u8]) -> bool {
+        let open = Flags::NOTING | Flags::LISTING | Flags::WINDOW;
+        if !self.tree.flags(node).intersects(open) {
+            return false;
+        }
+        let found = self.tree.child(node, name).map(|child| self.tree.flags(child));
+        found.is_some_and(|flags| {
+            flags & (Flags::PENDING | Flags::DOUBT) == Flags::PENDING
+                && flags.contains(Flags::DIR) != (mask & IN_ISDIR != 0)
+        })
     }
 
     pub(super) fn note_silently(&mut self, number: u32, node: NodeId, name: &[u8], mask: u32) {
