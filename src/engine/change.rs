@@ -4,7 +4,7 @@ use super::Engine;
 use super::mask::EVENTS;
 use super::scan::gone;
 use super::tree::{Flags, NONE, NodeId};
-use super::watches::{Failure, WatchFlags};
+use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
 use crate::sys::Errno;
 
@@ -18,7 +18,7 @@ impl<W: World> Engine<W> {
             return Ok(());
         };
         let follow = flags.contains(WatchFlags::FOLLOW_NAME);
-        self.may_be_deep(number, mask, flags)?;
+        let flags = self.fitting(number, mask, flags)?;
         if follow && !self.follows_name(number) {
             self.follow_late(number)?;
         } else if !follow && self.follows_name(number) {
@@ -99,21 +99,29 @@ impl<W: World> Engine<W> {
         self.poke_again()
     }
 
-    /// What is a file has nothing below it.
-    fn may_be_deep(&mut self, number: u32, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
+    /// What is a file has nothing below it: no directories, and no entries.
+    fn fitting(
+        &mut self,
+        number: u32,
+        mask: u32,
+        flags: WatchFlags,
+    ) -> Result<WatchFlags, Failure> {
         let deep = flags.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD);
-        let Some(watch) = self.watch(number).filter(|watch| deep && !watch.deep()) else {
-            return Ok(());
+        let tracks = flags.contains(WatchFlags::TRACK_ENTRIES);
+        let holds = |watch: &&Watch| if deep { watch.deep() } else { watch.holds_tree() };
+        let Some(watch) = self.watch(number).filter(|watch| (deep || tracks) && !holds(watch))
+        else {
+            return Ok(flags);
         };
         let follow = flags.contains(WatchFlags::FOLLOW_NAME);
         let nofollow = IN_DONT_FOLLOW & if follow { mask } else { watch.mask } != 0;
         let path = watch.path.clone();
-        if self.is_there(number)
-            && self.world.open(&path, nofollow).is_err_and(|e| e.0 == libc::ENOTDIR)
-        {
+        let file = self.is_there(number)
+            && self.world.open(&path, nofollow).is_err_and(|e| e.0 == libc::ENOTDIR);
+        if file && deep {
             return Err(Failure::new(Errno(libc::ENOTDIR), "open", path));
         }
-        Ok(())
+        Ok(if file && !follow { flags - WatchFlags::TRACK_ENTRIES } else { flags })
     }
 
     /// Files are no longer remembered.

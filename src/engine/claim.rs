@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::names::Name;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;
 
@@ -59,6 +59,7 @@ impl<W: World> Engine<W> {
         let (_, parent) = &self.open[at];
         let bare = !self.tree.has_children(node);
         if bare && self.world.links_of(parent, name.get()) == Ok(2) {
+            self.tree.unmark(node, Marks::STALE);
             self.push_window(node, tag);
             return Ok(false);
         }

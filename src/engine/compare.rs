@@ -4,6 +4,7 @@
 use super::list::Listing;
 use super::names::Name;
 use super::prints::Change;
+use super::settle::NEWS;
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use super::{Batch, Engine};
@@ -122,9 +123,14 @@ impl<W: World> Engine<W> {
         if self.tree.has(child, Flags::EXCLUDED) || self.tree.marks(child).intersects(aside) {
             return true;
         }
+        if self.gaps.forgets(child) {
+            // What the consumer knows of it is not known here.
+            self.tree.mark(child, Marks::REPLACED);
+            return false;
+        }
         let wd = self.tree.node(child).wd;
         if wd == 0 {
-            let followed = self.descends(number, listing.node);
+            let followed = self.follows(number) && self.descends(number, listing.node);
             if followed || self.tree.flags(child).intersects(Flags::UNCOVERED | Flags::NOTING) {
                 self.tree.mark(child, Marks::STALE);
                 self.push_front(child, listing.tag);
@@ -142,8 +148,12 @@ impl<W: World> Engine<W> {
                 if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
                     self.tree.mark(child, Marks::STALE);
                     self.push_front(child, listing.tag);
-                } else if self.follows(number) {
-                    self.note_leaf(child);
+                } else {
+                    self.tree.unmark(child, Marks::STALE);
+                    self.end_quiet(child);
+                    if self.follows(number) {
+                        self.note_leaf(child);
+                    }
                 }
                 true
             }
@@ -178,25 +188,43 @@ impl<W: World> Engine<W> {
             self.tell_gone(batch, child);
             if let Some(other) = self.tree.child(dir, name.get()) {
                 self.tell_pending(batch, other);
+                // It is before all that are still to be settled.
+                self.settled_child(other);
             }
             return true;
         }
-        let changes = marks & (Marks::CHANGED | Marks::ATTRIBUTES);
+        let changes = marks & NEWS;
         if changes.is_empty() {
             return false;
         }
         self.tree.unmark(child, changes);
-        let mask = self.watch_of(dir).and_then(|number| self.watch(number)).map_or(0, |w| w.mask);
-        let first = |bits: &[u32]| bits.iter().copied().find(|bit| mask & bit != 0).unwrap_or(0);
-        let bits = if changes.contains(Marks::CHANGED) {
-            first(&[IN_MODIFY, IN_CLOSE_WRITE, IN_ATTRIB])
-        } else {
-            IN_ATTRIB
-        };
         let name = Name::new(self.tree.name(child));
         let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
-        self.tell(batch, dir, Some(name.get()), bits | is_dir, 0, SYNTHETIC, &[]);
+        self.tell_changed(batch, dir, name.get(), is_dir, changes.contains(Marks::CHANGED));
         false
+    }
+
+    /// Tells that an entry is not as it was: its content, or its attributes.
+    pub(super) fn tell_changed(
+        &mut self,
+        batch: &mut Batch,
+        dir: NodeId,
+        name: &[u8],
+        is_dir: u32,
+        content: bool,
+    ) {
+        let mask = self.watch_of(dir).and_then(|number| self.watch(number)).map_or(0, |w| w.mask);
+        let first = |bits: &[u32]| bits.iter().copied().find(|bit| mask & bit != 0).unwrap_or(0);
+        let bits = if content { first(&[IN_MODIFY, IN_CLOSE_WRITE, IN_ATTRIB]) } else { IN_ATTRIB };
+        self.tell(batch, dir, Some(name), bits | is_dir, 0, SYNTHETIC, &[]);
+    }
+
+    /// Is what is remembered of an entry still to be compared, or the difference to be told?
+    pub(super) fn may_have_changed(&self, child: NodeId) -> bool {
+        let marks = self.tree.marks(child) & (NEWS | Marks::REPLACED);
+        let dir = self.tree.marks(self.tree.node(child).parent);
+        let unseen = self.tree.has(child, Flags::DOUBT) || dir.contains(Marks::STALE);
+        (unseen || !marks.is_empty()) && !self.tree.has(child, Flags::PENDING)
     }
 
     /// Tells that an entry is gone, and takes it out of the tree.

@@ -148,7 +148,9 @@ impl<W: World> Engine<W> {
                     return Ok((Some(dir), wd));
                 }
                 // A file has nothing to list, which is no error.
-                Err(Errno(libc::ENOTDIR)) if !watch.deep() => {}
+                Err(Errno(libc::ENOTDIR)) if !watch.deep() => {
+                    watch.flags.remove(WatchFlags::TRACK_ENTRIES);
+                }
                 Err(errno) => return Err(fail("open")(errno)),
             }
         }

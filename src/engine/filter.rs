@@ -186,10 +186,12 @@ impl<W: World> Engine<W> {
 
     /// The caller has decided. An answer to a question that was withdrawn counts for nothing.
     pub fn answer(&mut self, serial: u64, wanted: bool) {
-        let Some(Question { node, tag, task, .. }) = self.take_question(serial) else {
+        let Some(Question { node, number, tag, task, .. }) = self.take_question(serial) else {
             return;
         };
-        if !wanted {
+        if self.watch_of(node) != Some(number) {
+            // It was let go while the caller was asked.
+        } else if !wanted {
             self.leave_out(node);
         } else {
             self.tree.mark(node, Marks::AGREED);

@@ -2,6 +2,7 @@
 
 use super::input::Raw;
 use super::names::Name;
+use super::settle::NEWS;
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use super::{Batch, Engine};
@@ -25,6 +26,8 @@ pub(super) struct Held {
     pub(super) node: NodeId,
     /// Its path, as it was told; empty if it was not told.
     pub(super) old: Vec<u8>,
+    /// It may have changed while events were lost, and no comparison finds it any more.
+    pub(super) unseen: bool,
 }
 
 impl Held {
@@ -54,14 +57,17 @@ impl<W: World> Engine<W> {
             name: self.text(name),
             node: NONE,
             old: Vec::new(),
+            unseen: false,
         };
         let live = self.live(number, from);
         let mut child = self.known(from, name, mask);
+        let mut ended = false;
         if live && let Some(other) = child.filter(|&child| self.is_another(child, mask)) {
             self.tell_gone(batch, other);
             child = self.known(from, name, mask);
+            ended = child.is_none() && !self.doubts(from);
         }
-        if live && !self.unknown(number, from, child, mask) {
+        if live && !ended && !self.unknown(number, from, child, mask) {
             self.vouch_gone(batch, from, child, name, mask);
             self.tell(batch, from, Some(name), mask, cookie, 0, &[]);
             if self.approach(from) {
@@ -71,6 +77,7 @@ impl<W: World> Engine<W> {
             }
         }
         if let Some(child) = child {
+            held.unseen = self.tracks(number) && self.may_have_changed(child);
             // A directory whose wd is gone, and that is still to be compared, has what the consumer
             // believes; unless it was left out, for then it has nothing.
             let marks = self.tree.marks(child) & (Marks::STALE | Marks::LEFT_OUT);
@@ -191,12 +198,12 @@ impl<W: World> Engine<W> {
         held: Option<Held>,
     ) {
         let live = self.live(number, to);
-        let (mut node, old) = match held {
-            Some(Held { node, name, old, .. }) => {
+        let (mut node, old, unseen) = match held {
+            Some(Held { node, name, old, unseen, .. }) => {
                 self.keep_text(name);
-                (node, old)
+                (node, old, unseen)
             }
-            None => (NONE, Vec::new()),
+            None => (NONE, Vec::new(), false),
         };
         if node != NONE && !live {
             self.doomed.push(node);
@@ -218,6 +225,9 @@ impl<W: World> Engine<W> {
             while let Some(at) = self.ahead_of.iter().position(early) {
                 let (_, _, mask) = self.ahead_of.remove(at);
                 self.tell(batch, to, Some(name), mask, 0, 0, &[]);
+            }
+            if unseen {
+                self.tell_changed(batch, to, name, raw.mask & IN_ISDIR, raw.mask & IN_ISDIR == 0);
             }
         }
         self.keep_text(old);
@@ -255,6 +265,7 @@ impl<W: World> Engine<W> {
     pub(super) fn put_node(&mut self, node: NodeId, parent: NodeId, name: &[u8]) {
         self.tree.attach(node, parent, name);
         self.out_of_doubt(node);
+        self.tree.unmark(node, NEWS);
         self.forget_near();
         if let Some(tag) = self.rescan {
             self.compare_below(node, tag);

@@ -103,6 +103,7 @@ impl<W: World> Engine<W> {
         self.placed = Some(Vec::new());
         self.leaves.clear();
         self.joins.clear();
+        self.gaps.late.clear();
         for number in 0..self.watches.len() {
             let number = u32::try_from(number).unwrap_or(u32::MAX);
             let Some(watch) = self.watch(number).filter(|watch| !watch.ended) else { continue };
@@ -458,14 +459,17 @@ impl<W: World> Engine<W> {
     /// which that is not certain? What the consumer has of it must not go along.
     pub(super) fn is_another(&self, child: NodeId, mask: u32) -> bool {
         let dir = self.tree.node(child).parent;
-        if !self.doubts(dir) {
+        if !self.doubts(dir) && !self.doubts(child) {
             return false;
         }
-        let told = !self.tree.has(child, Flags::PENDING);
-        // What a comparison has found there, and that was watched before, can have come later.
-        let open = Flags::TASK | Flags::LISTING | Flags::WINDOW;
-        let ahead = self.is_placed(child) && self.tree.flags(dir).intersects(open);
-        let unsure = told && self.tree.has(child, Flags::DIR) && (ahead || !self.certain(child));
+        let flags = self.tree.flags(child);
+        let (told, dir_known) = (!flags.contains(Flags::PENDING), flags.contains(Flags::DIR));
+        // What a comparison has found there, and that was watched before, can have come later: be it
+        // that of the directory above, or its own.
+        let own = Flags::LISTING | Flags::WINDOW;
+        let found = self.tree.flags(dir).intersects(own | Flags::TASK) || flags.intersects(own);
+        let ahead = found && self.is_placed(child) && !flags.contains(Flags::EXCLUDED);
+        let unsure = told && dir_known && (ahead || !self.certain(child));
         unsure || self.lost_kind(child, mask)
     }
 

@@ -5,7 +5,7 @@
 use super::Engine;
 use super::looks::LOOKED;
 use super::names::Name;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;
 
@@ -253,8 +253,10 @@ impl<W: World> Engine<W> {
                 && !self.tree.has(node, Flags::UNLISTED)
                 && !self.tracks(number)
                 && self.tree.node(node).parent != NONE
+                && !self.tree.has_children(node)
                 && self.world.links_of(&dir, b".") == Ok(2);
             if leaf {
+                self.tree.unmark(node, Marks::STALE);
                 self.push_window(node, tag);
                 return Ok(());
             }

@@ -9,7 +9,7 @@ use super::{Batch, Engine};
 use libc::IN_ONESHOT;
 
 /// What a comparison has found.
-const NEWS: Marks = Marks::CHANGED.union(Marks::ATTRIBUTES);
+pub(super) const NEWS: Marks = Marks::CHANGED.union(Marks::ATTRIBUTES);
 /// Windows that are worth a list of their own.
 const MANY: usize = 1024;
 /// Children looked at in one go.
@@ -184,6 +184,8 @@ impl<W: World> Engine<W> {
             self.open_settling(batch, window);
             return true;
         }
+        // It can have been let go since, with all below it.
+        self.settling.take_if(|settling| self.tree.root_of(settling.node) == NONE);
         for _ in 0..CHILDREN {
             if self.full(batch) {
                 break;
@@ -287,6 +289,12 @@ impl<W: World> Engine<W> {
                 return;
             }
         }
+        self.settled_child(child);
+    }
+
+    /// All of a child has been told.
+    pub(super) fn settled_child(&mut self, child: NodeId) {
+        let flags = self.tree.flags(child);
         let keeps = self.keeps(child) || self.keeps_noting(self.tree.node(child).parent);
         if flags.contains(Flags::TOMB) || (!flags.contains(Flags::DIR) && !keeps) {
             // A tomb, or a file that was noted for as long as the window was open.
