@@ -320,6 +320,10 @@ impl<W: World> Engine<W> {
             if self.input.is_empty() && !self.full(batch) {
                 let failed = |errno| Failure::new(errno, READ, Vec::new());
                 worked |= self.fill().map_err(failed)? > 0;
+                if self.rescan.is_some() {
+                    // All that a comparison is ahead of.
+                    self.read_all();
+                }
             }
             worked |= self.process(batch);
         }
@@ -369,6 +373,9 @@ impl<W: World> Engine<W> {
             self.counters.reads += 1;
             // What could not be reached may be now, whatever it was that came.
             self.stale |= !self.blocked.is_empty() || self.to_recheck();
+            if self.rescan.is_some() && self.resync.is_none() {
+                self.foresee(self.input.end() - got);
+            }
         }
         Ok(got)
     }

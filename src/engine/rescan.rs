@@ -7,7 +7,6 @@
 //! to the moment when the overflow is read, for a later loss puts a new overflow into the queue
 //! (fs/notify/notification.c, fsnotify_insert_event). A poke made after that is the end of it.
 
-use super::settle::Window;
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::{Watch, WatchFlags};
 use super::world::World;
@@ -131,19 +130,14 @@ impl<W: World> Engine<W> {
         {
             self.stop_listing(node);
         }
-        let mut unsealed = std::mem::take(&mut self.unsealed);
-        let mut windows = std::mem::take(&mut self.windows);
-        let mut keep = |window: &Window| {
-            let goes = self.tree.has(window.node, Flags::DEAD) || compared(self, window.node);
+        self.retain_windows(&mut |engine, window| {
+            let node = window.node;
+            let goes = engine.tree.has(node, Flags::DEAD) || compared(engine, node);
             if goes {
-                self.tree.unlist(window.node, Flags::WINDOW);
+                engine.tree.unlist(node, Flags::WINDOW);
             }
             !goes
-        };
-        windows.retain(&mut keep);
-        // One that no poke is behind yet stays so: what it waits for is still to be read.
-        unsealed.retain(&mut keep);
-        (self.windows, self.unsealed) = (windows, unsealed);
+        });
         let tasks = std::mem::take(&mut self.tasks);
         let blocked = std::mem::take(&mut self.blocked);
         for task in tasks.into_iter().chain(blocked) {
@@ -187,6 +181,44 @@ impl<W: World> Engine<W> {
         let bit = |bits: &u64| bits & 1 << (node % 64) != 0;
         let is = |placed: &Vec<u64>| placed.get(node as usize / 64).is_some_and(bit);
         self.placed.as_ref().is_none_or(is)
+    }
+
+    /// Where the comparison has found directories again the queue can still tell that they come: until
+    /// then they were elsewhere, and so was what the queue tells of them. They are compared once more.
+    pub(super) fn foresee(&mut self, from: usize) {
+        let Some(tag) = self.rescan else { return };
+        let mut come = Vec::new();
+        for raw in self.input.from(from) {
+            if raw.mask & (IN_MOVED_TO | IN_ISDIR) == IN_MOVED_TO | IN_ISDIR
+                && let Some(dir) = self.wds.get(raw.wd)
+                && let Some(child) = self.tree.dir(dir, self.input.name(&raw))
+                && self.tree.node(child).wd != 0
+                && self.is_placed(child)
+            {
+                come.push(child);
+            }
+        }
+        for &child in &come {
+            // With all that was found below.
+            self.compare_later(child);
+            self.compare_below(child, tag);
+            let mut stack = vec![child];
+            while let Some(node) = stack.pop() {
+                let bits = self.placed.as_mut().and_then(|bits| bits.get_mut(node as usize / 64));
+                if let Some(bits) = bits {
+                    *bits &= !(1 << (node % 64));
+                }
+                self.tree.clear(node, Flags::WINDOW);
+                let mut below = self.tree.first_dir(node);
+                while below != NONE {
+                    stack.push(below);
+                    below = self.tree.next(below);
+                }
+            }
+        }
+        if !come.is_empty() {
+            self.retain_windows(&mut |engine, window| engine.tree.has(window.node, Flags::WINDOW));
+        }
     }
 
     /// Can the wd of a directory be of another one? Then what the queue says of the wd says nothing of

@@ -150,18 +150,13 @@ impl<W: World> Engine<W> {
                 self.tasks.push_back(task);
             }
         }
-        let tree = &mut self.tree;
-        let mut keep = |window: &super::Window| {
-            let dead = tree.has(window.node, Flags::DEAD);
+        self.retain_windows(&mut |engine, window| {
+            let dead = engine.tree.has(window.node, Flags::DEAD);
             if dead {
-                tree.unlist(window.node, Flags::WINDOW);
+                engine.tree.unlist(window.node, Flags::WINDOW);
             }
             !dead
-        };
-        self.windows.retain(&mut keep);
-        self.unsealed.retain(&mut keep);
-        self.early.retain(&mut keep);
-        self.early_quiet = 0;
+        });
     }
 
     fn run(&mut self, task: Task) {

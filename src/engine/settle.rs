@@ -46,20 +46,28 @@ impl<W: World> Engine<W> {
     pub(super) fn cancel_window(&mut self, node: NodeId) -> Option<u32> {
         let mut tag = None;
         if self.tree.has(node, Flags::WINDOW) {
-            let mut others = |window: &Window| {
+            self.retain_windows(&mut |_, window| {
                 if window.node == node {
                     tag = Some(window.tag);
                 }
                 window.node != node
-            };
-            self.unsealed.retain(&mut others);
-            self.early.retain(&mut others);
-            self.early_quiet = 0;
-            self.windows.retain(&mut others);
+            });
             self.tree.clear(node, Flags::WINDOW);
         }
         let settling = self.settling.take_if(|settling| settling.node == node);
         [tag, settling.map(|settling| settling.tag)].into_iter().flatten().min()
+    }
+
+    /// Takes windows out of the lists.
+    pub(super) fn retain_windows(&mut self, keep: &mut dyn FnMut(&mut Self, &Window) -> bool) {
+        let mut unsealed = std::mem::take(&mut self.unsealed);
+        let mut early = std::mem::take(&mut self.early);
+        let mut windows = std::mem::take(&mut self.windows);
+        unsealed.retain(|window| keep(self, window));
+        early.retain(|window| keep(self, window));
+        windows.retain(|window| keep(self, window));
+        (self.unsealed, self.early, self.windows) = (unsealed, early, windows);
+        self.early_quiet = 0;
     }
 
     /// Puts a mark into the queue behind what the listings saw. With an empty queue, and all read
