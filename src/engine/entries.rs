@@ -6,6 +6,7 @@ use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
 use super::{Batch, Engine};
+use crate::sys::{Errno, Kind};
 
 use libc::{IN_ATTRIB, IN_CREATE, IN_DELETE, IN_ISDIR};
 
@@ -70,19 +71,28 @@ impl<W: World> Engine<W> {
         announced && child.map_or(unknown, waits)
     }
 
-    /// Is an event that is queued without the lock of the directory, as that of a write is, of
-    /// another kind than what a listing has found? It can be of what has left the name before, and
-    /// if it is not, the queue has yet to speak of both.
+    /// An event that is queued without the lock of the directory, as that of a write is, can come after
+    /// the entry has left its name. Is it of another kind than what a listing has found, or of what is
+    /// not there? If it is not that late, the queue has yet to speak of the entry.
     fn is_of_another(&mut self, node: NodeId, mask: u32, name: &[u8]) -> bool {
         let open = Flags::NOTING | Flags::LISTING | Flags::WINDOW;
         if !self.tree.flags(node).intersects(open) {
             return false;
         }
-        let found = self.tree.child(node, name).map(|child| self.tree.flags(child));
-        found.is_some_and(|flags| {
-            flags & (Flags::PENDING | Flags::DOUBT) == Flags::PENDING
-                && flags.contains(Flags::DIR) != (mask & IN_ISDIR != 0)
-        })
+        let is_dir = mask & IN_ISDIR != 0;
+        if let Some(child) = self.tree.child(node, name) {
+            let flags = self.tree.flags(child);
+            return flags & (Flags::PENDING | Flags::DOUBT) == Flags::PENDING
+                && flags.contains(Flags::DIR) != is_dir;
+        }
+        self.tree.has(node, Flags::NOTING)
+            && self.open_dir(node).is_ok_and(|at| {
+                let (_, dir) = &self.open[at];
+                match self.world.kind_of(dir, name) {
+                    Ok(kind) => (kind == Kind::Directory) != is_dir,
+                    Err(errno) => errno == Errno(libc::ENOENT),
+                }
+            })
     }
 
     pub(super) fn note_silently(&mut self, number: u32, node: NodeId, name: &[u8], mask: u32) {
