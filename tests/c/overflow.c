@@ -29,7 +29,7 @@ static inotify_watcher *create_small(void)
 static void every_watch_is_told(void)
 {
     inotify_watcher *watcher = create_small();
-    struct recorder tree = {0}, flat = {0}, file = {0}, filtered = {0};
+    struct recorder tree = {0}, flat = {0}, file = {0}, filtered = {0}, tracked = {0}, late = {0};
     inotify_watcher_watch_options options = {.size = sizeof options,
                                              .mask = IN_DELETE_SELF,
                                              .flags = TREE,
@@ -43,6 +43,10 @@ static void every_watch_is_told(void)
     watch(watcher, "t", IN_CLOSE_WRITE, TREE, &tree);
     watch(watcher, "t/d", IN_CREATE | IN_DELETE, 0, &flat);
     watch(watcher, "f", IN_ATTRIB, 0, &file);
+    /* A file has no entries that could be compared. */
+    watch(watcher, "f", IN_ATTRIB, RINOTIFY_WATCH_TRACK_ENTRIES, &tracked);
+    watch(watcher, "f", IN_MODIFY, 0, &late);
+    watch(watcher, "f", IN_MODIFY, RINOTIFY_WATCH_TRACK_ENTRIES, &late);
     CHECK_OK(inotify_watcher_watch_with(watcher, "t", &options));
     drain(watcher);
     recorder_clear(&tree);
@@ -54,12 +58,18 @@ static void every_watch_is_told(void)
           recorder_find(&tree, "queue_overflow t [rescan_begin]"));
     CHECK_EQ(recorder_count(&flat, "queue_overflow t/d"), 1);
     CHECK_EQ(recorder_count(&file, "queue_overflow f"), 1);
+    CHECK_EQ(recorder_count(&tracked, "queue_overflow f"), 1);
+    CHECK_EQ(recorder_count(&late, "queue_overflow f"), 1);
+    CHECK_EQ(tracked.count, 1);
+    CHECK_EQ(late.count, 1);
     CHECK_EQ(recorder_count(&filtered, "queue_overflow t [rescan_begin]"), 1);
     CHECK_EQ(get_stats(watcher).overflows, 1);
     recorder_clear(&tree);
     recorder_clear(&flat);
     recorder_clear(&file);
     recorder_clear(&filtered);
+    recorder_clear(&tracked);
+    recorder_clear(&late);
     write_file("t/d/later", "text");
     EXPECT(watcher, &tree, "close_write t/d/later");
     EXPECT(watcher, &flat, "create t/d/later");
