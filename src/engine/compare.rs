@@ -65,7 +65,7 @@ impl<W: World> Engine<W> {
 
     /// The mark of an entry that was replaced by one of another kind: a directory is never
     /// `CHANGED`, and nothing else is `STALE`.
-    fn other_kind(&self, child: NodeId) -> Marks {
+    pub(super) fn other_kind(&self, child: NodeId) -> Marks {
         if self.tree.has(child, Flags::DIR) { Marks::CHANGED } else { Marks::STALE }
     }
 
@@ -205,6 +205,7 @@ impl<W: World> Engine<W> {
     }
 
     /// Tells that an entry is not as it was: its content, or its attributes.
+    #[cold]
     pub(super) fn tell_changed(
         &mut self,
         batch: &mut Batch,

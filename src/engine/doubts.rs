@@ -40,6 +40,7 @@ impl<W: World> Engine<W> {
 
     /// Where the comparison has found directories again the queue can still tell that they come: until
     /// then they were elsewhere, and so was what the queue tells of them. They are compared once more.
+    #[cold]
     pub(super) fn foresee(&mut self, from: usize) {
         let Some(tag) = self.rescan else { return };
         let mut come = Vec::new();

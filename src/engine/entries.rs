@@ -145,6 +145,15 @@ impl<W: World> Engine<W> {
         if let Some(old) = child {
             let unknown = self.tree.flags(old).intersects(Flags::PENDING | Flags::TOMB)
                 && !self.tree.has(old, Flags::DOUBT);
+            if !live && self.end_later(old) {
+                let kind = if self.tree.has(old, Flags::DIR) == is_dir {
+                    Marks::empty()
+                } else {
+                    self.other_kind(old)
+                };
+                self.tree.mark(old, Marks::REPLACED | kind);
+                return None;
+            }
             if !unknown || self.tree.has(old, Flags::DIR) != is_dir {
                 self.drop_child(old);
                 child = None;
@@ -199,11 +208,12 @@ impl<W: World> Engine<W> {
         name: &[u8],
     ) {
         let child = self.known(node, name, raw.mask);
-        if self.live(number, node) {
+        let live = self.live(number, node);
+        if live {
             self.vouch_gone(batch, node, child, name, raw.mask);
             self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
         }
-        if let Some(child) = child {
+        if let Some(child) = child.filter(|&child| live || !self.end_later(child)) {
             // If it is watched still, the kernel keeps the watch for as long as somebody has the
             // directory open, or the dentry cache a name that was looked up in it last of all.
             self.drop_child(child);
@@ -251,6 +261,22 @@ impl<W: World> Engine<W> {
     /// Did the queue say that an entry is gone, and nothing of the name since?
     fn has_left(&mut self, node: NodeId, name: &[u8]) -> bool {
         self.tree.child(node, name).is_some_and(|child| self.tree.has(child, Flags::TOMB))
+    }
+
+    /// Nothing is told of a directory whose wd can be that of another place. Was an entry told that goes
+    /// now, because the directory is compared with what stood there before? Then it is in doubt until
+    /// the window closes, and told to be gone then.
+    #[cold]
+    pub(super) fn end_later(&mut self, child: NodeId) -> bool {
+        let dir = self.tree.node(child).parent;
+        let told = self.doubts(dir)
+            && !self.tree.flags(child).intersects(Flags::PENDING | Flags::TOMB)
+            && self.watch_of(dir).is_some_and(|number| !self.is_building(number));
+        if told {
+            self.out_of_doubt(child);
+            self.tree.set(child, Flags::DOUBT);
+        }
+        told
     }
 
     /// Takes a child, with all below it, out of the tree for good.

@@ -90,7 +90,7 @@ impl<W: World> Engine<W> {
                 self.tree.detach(child);
                 self.forget_near();
                 held.node = child;
-            } else {
+            } else if live || !self.end_later(child) {
                 // Whether the wd is of the entry that moves cannot be told: it is watched anew
                 // where it arrives. Nothing of it has been told.
                 self.drop_child(child);
