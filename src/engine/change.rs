@@ -67,7 +67,8 @@ impl<W: World> Engine<W> {
                 self.drop_child(child);
             }
         }
-        let deeper = after.2.difference(before.2).contains(WatchFlags::RECURSIVE);
+        let deep = WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD;
+        let deeper = after.2.difference(before.2) & deep;
         self.count_wishes();
         if before.1 != after.1 {
             self.remask_below(number, root, after.1);
@@ -75,8 +76,9 @@ impl<W: World> Engine<W> {
         if tracked && !tracks {
             self.forget_files(root);
         }
-        let remember = tracks && !tracked;
-        if (deeper || remember) && self.is_there(number) {
+        // What is below was dropped, and the entries of the root with it.
+        let remember = tracks && (!tracked || !after.2.intersects(deep));
+        if (!deeper.is_empty() || remember) && self.is_there(number) {
             if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
                 let identity = self.world.identity(&dir).ok();
                 if let Some(watch) = self.watch_mut(number) {
@@ -85,7 +87,8 @@ impl<W: World> Engine<W> {
                 self.keep(root, dir);
             }
             self.push_task(root);
-            if remember {
+            if remember || deeper.contains(WatchFlags::AUTO_ADD) {
+                // Where new directories are followed, all that there are are known.
                 self.list_all_below(root);
             }
             while self.tree.has(root, Flags::TASK) || self.listing.is_some() {

@@ -313,7 +313,12 @@ impl<W: World> Engine<W> {
             self.unwatch(node);
             self.withdraw(node);
             self.stop_listing(node);
+            self.cancel_window(node);
             self.forget_gap(node);
+            self.end_quiet(node);
+            self.rechecks.retain(|asked| asked.dir != node);
+            self.open.retain(|&(open, _)| open != node);
+            self.tree.clear(node, Flags::NOTING);
             self.tree.set(node, Flags::EXCLUDED);
             self.forget_near();
         }

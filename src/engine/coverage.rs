@@ -48,6 +48,7 @@ impl<W: World> Engine<W> {
             && flags.contains(Flags::CLAIM)
             && !flags.contains(Flags::PROVEN)
             && self.announces(number)
+            && !self.gaps.forgets(node)
         {
             // No event of it was told yet, so what it has is to be told when it can be listed.
             self.tree.set(node, Flags::NOTING);
@@ -90,7 +91,9 @@ impl<W: World> Engine<W> {
         }
         let blocker = old.as_ref().map_or(NONE, |old| old.blocker);
         let unseen = old.as_ref().is_some_and(|old| old.unseen);
-        let (again, owed, filled) = (false, false, None);
+        // What was left out and forgotten stays so until it is listed.
+        let again = old.as_ref().is_some_and(|old| old.again);
+        let (owed, filled) = (false, None);
         let gap = Gap { watch: number, errno, step, serial, again, unseen, owed, filled, blocker };
         self.gaps.at.insert(node, gap);
         if limit {

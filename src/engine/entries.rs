@@ -117,9 +117,15 @@ impl<W: World> Engine<W> {
                 .child(node, name)
                 .filter(|&child| !self.tree.flags(child).intersects(Flags::PENDING | Flags::TOMB));
             if let Some(child) = told {
-                // Its end was lost; the consumer must not see it come twice.
-                let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
-                self.tell(batch, node, Some(name), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
+                // Its end was lost; the consumer must not see it come twice. Or a listing has found it
+                // where nothing is told of what a listing finds.
+                let open = Flags::CLAIM | Flags::TASK | Flags::LISTING | Flags::WINDOW;
+                let flags = self.tree.flags(node);
+                let noted = flags.contains(Flags::NOTING) || !flags.intersects(open);
+                if noted || self.doubts(node) {
+                    let is_dir = if self.tree.has(child, Flags::DIR) { IN_ISDIR } else { 0 };
+                    self.tell(batch, node, Some(name), IN_DELETE | is_dir, 0, SYNTHETIC, &[]);
+                }
                 self.drop_child(child);
             }
         }

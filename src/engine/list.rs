@@ -249,7 +249,9 @@ impl<W: World> Engine<W> {
             return;
         }
         if self.gaps.is_quiet(parent) {
-            self.found_left_out(number, parent, listing, name, left);
+            if is_dir {
+                self.found_left_out(number, parent, listing, name, left);
+            }
             return;
         }
         if self.rechecks.iter().any(|asked| asked.dir == parent && asked.name == name) {

@@ -19,7 +19,7 @@ impl<W: World> Engine<W> {
         if unseen {
             self.tree.mark(node, Marks::STALE);
         }
-        if self.tree.node(node).wd == 0 && self.announces(number) {
+        if self.tree.node(node).wd == 0 && self.announces(number) && !again {
             self.tree.set(node, Flags::NOTING);
         }
         let tag = self.cancel_window(node).map_or(tag, |older| older.min(tag));
@@ -109,12 +109,10 @@ impl<W: World> Engine<W> {
     /// again. A directory that is still to be told stays until then.
     pub(super) fn forget_left_out(&mut self, number: u32, node: NodeId) {
         let parent = self.tree.node(node).parent;
-        let open = Flags::TASK | Flags::LISTING | Flags::WINDOW;
-        let noted = |flags: Flags| flags.contains(Flags::NOTING) && flags.intersects(open);
         let kept = self.gaps.left_out.len() <= self.gaps.most
             || parent == NONE
-            || noted(self.tree.flags(parent))
-            || self.keeps_noting(parent)
+            || self.tree.has(parent, Flags::NOTING)
+            || (self.gaps.unlisted(parent) && !self.gaps.is_filled(parent))
             || self.tracks(number)
             || self.tree.node(node).wd != 0
             || self.tree.has_children(node)

@@ -256,8 +256,21 @@ impl<W: World> Engine<W> {
     /// All that a window had to tell has been told.
     fn settled(&mut self, node: NodeId) {
         self.end_quiet(node);
-        if !self.keeps_noting(node) {
-            self.tree.clear(node, Flags::NOTING);
+        if self.keeps_noting(node) {
+            return;
+        }
+        self.tree.clear(node, Flags::NOTING);
+        if self.gaps.left_out.len() > self.gaps.most
+            && let Some(number) = self.watch_of(node)
+        {
+            let mut child = self.tree.first_dir(node);
+            while child != NONE {
+                let next = self.tree.next(child);
+                if self.tree.has(child, Flags::UNCOVERED) {
+                    self.forget_left_out(number, child);
+                }
+                child = next;
+            }
         }
     }
 
@@ -307,10 +320,6 @@ impl<W: World> Engine<W> {
         if flags.contains(Flags::TOMB) || (!flags.contains(Flags::DIR) && !keeps) {
             // A tomb, or a file that was noted for as long as the window was open.
             self.drop_child(child);
-        } else if flags.contains(Flags::UNCOVERED)
-            && let Some(number) = self.watch_of(child)
-        {
-            self.forget_left_out(number, child);
         }
     }
 

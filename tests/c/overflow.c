@@ -141,11 +141,44 @@ static void difference(bool tracks)
     recorder_clear(&recorder);
 }
 
+/* A watch that is asked for again and goes no deeper than its root remembers what is there. */
+static void entries_of_the_root(void)
+{
+    inotify_watcher *watcher = create_small();
+    struct recorder recorder = {0};
+    uint32_t mask = IN_CREATE | IN_DELETE;
+    int64_t id;
+
+    check_case("root");
+    make_dirs("r/d");
+    make_file("r/stays");
+    make_file("r/goes");
+    id = watch(watcher, "r", mask, RINOTIFY_WATCH_RECURSIVE | RINOTIFY_WATCH_TRACK_ENTRIES,
+               &recorder);
+    CHECK_EQ(watch(watcher, "r", mask, RINOTIFY_WATCH_TRACK_ENTRIES, &recorder), id);
+    drain(watcher);
+    recorder_clear(&recorder);
+    for (int i = 0; i < QUEUE; i++) {
+        make_file("r/filler");
+        remove_file("r/filler");
+    }
+    remove_file("r/goes");
+    make_file("r/comes");
+    CHECK_OK(inotify_watcher_sync(watcher));
+    CHECK_EQ(recorder_count(&recorder, "delete r/goes [synthetic]"), 1);
+    CHECK_EQ(recorder_count(&recorder, "create r/comes [synthetic]"), 1);
+    CHECK_EQ(recorder_count(&recorder, "create r/stays [synthetic]"), 0);
+    CHECK_EQ(recorder_count(&recorder, "create|is_dir r/d [synthetic]"), 0);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     check_begin(240);
     every_watch_is_told();
     difference(false);
     difference(true);
+    entries_of_the_root();
     return 0;
 }

@@ -250,6 +250,27 @@ static void once_more(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* From then on all directories are followed, also one that was made before. */
+static void followed_later(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+    int64_t id;
+
+    make_dirs("t/old");
+    id = watch(watcher, "t", IN_CREATE | IN_MOVE, RINOTIFY_WATCH_RECURSIVE, &recorder);
+    make_dir("t/new");
+    EXPECT(watcher, &recorder, "create|is_dir t/new");
+    make_dir("t/newer");
+    CHECK_EQ(watch(watcher, "t", IN_CREATE | IN_MOVE, TREE, &recorder), id);
+    make_file("t/new/f");
+    make_file("t/newer/f");
+    EXPECT_SET(watcher, &recorder, "create|is_dir t/newer", "create t/new/f",
+               "create t/newer/f [synthetic]");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     check_begin(240);
@@ -275,5 +296,7 @@ int main(void)
     }
     check_case("once-more");
     once_more();
+    check_case("followed-later");
+    followed_later();
     return 0;
 }
