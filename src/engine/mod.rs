@@ -348,8 +348,14 @@ impl<W: World> Engine<W> {
             if !self.doomed.echoes() {
                 self.wake();
             }
-        } else if !worked && self.tracking {
-            self.refresh();
+        } else if !worked {
+            if self.input.is_empty() {
+                // Of those that were told ahead none is still to come.
+                self.done.clear();
+            }
+            if self.tracking {
+                self.refresh();
+            }
         }
         self.poke_again()?;
         if !self.input.is_empty() || left {
