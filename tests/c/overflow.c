@@ -169,6 +169,7 @@ static void entries_of_the_root(void)
     CHECK_EQ(recorder_count(&recorder, "create r/comes [synthetic]"), 1);
     CHECK_EQ(recorder_count(&recorder, "create r/stays [synthetic]"), 0);
     CHECK_EQ(recorder_count(&recorder, "create|is_dir r/d [synthetic]"), 0);
+    recorder_clear(&recorder);
     CHECK_TABLES(watcher);
     inotify_watcher_destroy(watcher);
 }
