@@ -55,6 +55,10 @@ impl<W: World> Engine<W> {
             }
         }
         for &child in &come {
+            // One that comes more than once, or below another one, is not walked again.
+            if !self.is_placed(child) {
+                continue;
+            }
             // With all that was found below.
             self.compare_later(child);
             self.compare_below(child, tag);
@@ -223,13 +227,13 @@ impl<W: World> Engine<W> {
             return false;
         }
         let flags = self.tree.flags(child);
-        let (told, dir_known) = (!flags.contains(Flags::PENDING), flags.contains(Flags::DIR));
+        let (told, is_dir) = (!flags.contains(Flags::PENDING), flags.contains(Flags::DIR));
         // What a comparison has found there, and that was watched before, can have come later: be it
         // that of the directory above, or its own.
         let own = Flags::LISTING | Flags::WINDOW;
         let found = self.tree.flags(dir).intersects(own | Flags::TASK) || flags.intersects(own);
         let ahead = found && self.is_placed(child) && !flags.contains(Flags::EXCLUDED);
-        let unsure = told && dir_known && (ahead || !self.certain(child));
+        let unsure = told && is_dir && (ahead || !self.certain(child));
         unsure || self.lost_kind(child, mask)
     }
 
