@@ -1011,7 +1011,9 @@ int64_t inotify_watcher_watch_with(inotify_watcher *watcher,
 /**
  * Ends every watch whose root is `path` (as it was spelled; trailing slashes do not count). If
  * there is none, and `path` is a directory watched below some root, ends the watching of it and
- * all below it there, until it is deleted; its own entry in its parent is still reported.
+ * all below it there, until it is deleted; its own entry in its parent is still reported. What a path
+ * below a root leads to is known as of the newest event that was read: in a callback that can be some
+ * events later than the one being told, if directories are renamed meanwhile.
  *
  * After it returned on the reading thread no event of what it ended is delivered, not even one
  * already queued. Called from another thread, one callback may be running still. Returns 0, or

@@ -83,11 +83,6 @@ impl Flow {
         self.held.load(Ordering::Acquire)
     }
 
-    /// A thread reads.
-    pub fn is_read(&self) -> bool {
-        self.state.lock().reader != 0
-    }
-
     fn hold(&self, state: &State) {
         self.held.store(!state.reading || state.paused, Ordering::Release);
     }

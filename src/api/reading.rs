@@ -72,17 +72,22 @@ impl Watcher {
             reader.batch.clear();
             reader.paths.clear();
             reader.at = 0;
-            self.unmute();
             let lost;
             (worked, lost) = self.engine(|engine| {
+                self.unmute();
                 let before = engine.counters.overflows;
-                (engine.turn(&mut reader.batch), engine.counters.overflows != before)
+                let worked = engine.turn(&mut reader.batch);
+                self.undelivered.store(!reader.delivered(), Ordering::Release);
+                (worked, engine.counters.overflows != before)
             })?;
             if lost {
                 self.log_overflow();
             }
         }
         let delivered = self.deliver(reader);
+        if reader.delivered() {
+            self.undelivered.store(false, Ordering::Release);
+        }
         let asked = if reader.delivered() { self.ask_filters() } else { 0 };
         if reader.root_gone && reader.delivered() && self.lose_on_delete {
             self.mark_end(0);
@@ -189,9 +194,10 @@ impl Watcher {
         count
     }
 
-    /// A directory ignored while events of a batch wait: what is below is not told any more.
+    /// A directory ignored while events of a batch wait, be it for the next call: what is below is not
+    /// told any more.
     pub fn mute(&self, watches: Vec<i64>, prefix: &[u8]) {
-        if self.flow.is_read() {
+        if self.undelivered.load(Ordering::Acquire) {
             let all = watches.into_iter().map(|watch| (watch, prefix.to_vec()));
             self.muted.lock().extend(all);
             self.any_muted.store(true, Ordering::Release);

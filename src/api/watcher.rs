@@ -78,7 +78,9 @@ pub struct Watcher {
     next_id: AtomicI64,
     /// Events delivered.
     pub delivered: AtomicU64,
-    /// Directories ignored while a batch is being delivered: nothing below them is told any more.
+    /// Events of a batch wait to be delivered, or are being. Set with the engine locked.
+    pub undelivered: AtomicBool,
+    /// Directories ignored meanwhile: nothing below them is told any more.
     pub muted: Mutex<Vec<(i64, Vec<u8>)>>,
     /// There are some.
     pub any_muted: AtomicBool,
@@ -107,6 +109,7 @@ impl Watcher {
             poisoned: AtomicBool::new(false),
             next_id: AtomicI64::new(1),
             delivered: AtomicU64::new(0),
+            undelivered: AtomicBool::new(false),
             muted: Mutex::default(),
             any_muted: AtomicBool::new(false),
         }))
@@ -379,13 +382,17 @@ impl Watcher {
         if ended {
             return Ok(0);
         }
-        let excluded = self.engine(|engine| engine.exclude(path))?;
-        if excluded.is_empty() {
-            let path = path.to_vec();
-            return Err(Failure::new(Errno(libc::ENOENT), "ignore", path));
-        }
         let end = path.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
-        self.mute(excluded, &path[..end]);
+        // Before a reading thread begins a new batch, of which what is at that path then is told.
+        let found = self.engine(|engine| {
+            let excluded = engine.exclude(path);
+            let found = !excluded.is_empty();
+            self.mute(excluded, &path[..end]);
+            found
+        })?;
+        if !found {
+            return Err(Failure::new(Errno(libc::ENOENT), "ignore", path.to_vec()));
+        }
         self.free_memory()?;
         Ok(0)
     }

@@ -140,6 +140,40 @@ static void below_a_root(void)
     inotify_watcher_destroy(watcher);
 }
 
+static void pause_at_first(inotify_watcher *watcher, const inotify_watcher_event *event, void *data)
+{
+    record(watcher, event, data);
+    if (event->name && !strcmp(event->name, "first"))
+        CHECK_OK(inotify_watcher_pause_producing(watcher));
+}
+
+/* Events that were read, and left for the next call. */
+static void between_two_calls(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+
+    make_dirs("t/d/e");
+    make_dirs("t/dd");
+    CHECK_OK(inotify_watcher_watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE, pause_at_first, &recorder));
+    make_file("t/first");
+    make_file("t/d/queued");
+    make_file("t/d/e/queued");
+    make_file("t/dd/last");
+    CHECK(inotify_watcher_do_read(watcher) > 0);
+    CHECK_OK(inotify_watcher_ignore(watcher, "t/d"));
+    CHECK_OK(inotify_watcher_resume_producing(watcher));
+    EXPECT(watcher, &recorder, "create t/first", "create t/dd/last");
+    /* Another directory of that name is none of it. */
+    remove_tree("t/d");
+    make_dir("t/d");
+    EXPECT(watcher, &recorder, "delete|is_dir t/d", "create|is_dir t/d");
+    make_file("t/d/seen");
+    EXPECT(watcher, &recorder, "create t/d/seen");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 /* What the kernel has dropped by itself, with the library not yet told. */
 static void dropped_by_the_kernel(void)
 {
@@ -172,6 +206,8 @@ int main(void)
     by_path();
     check_case("below-a-root");
     below_a_root();
+    check_case("between-two-calls");
+    between_two_calls();
     check_case("dropped-by-the-kernel");
     dropped_by_the_kernel();
     return 0;
