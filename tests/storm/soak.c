@@ -7,6 +7,9 @@
 #include "storm.h"
 
 #include <dirent.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +48,16 @@ static unsigned long filled(void)
     }
     fclose(file);
     return size;
+}
+
+/* What is allocated, this program's own logs and tables included, in KiB; 0 where that cannot be asked. */
+static unsigned long allocated(void)
+{
+#if defined __GLIBC__ && __GLIBC_PREREQ(2, 33)
+    return (unsigned long)(mallinfo2().uordblks / 1024);
+#else
+    return 0;
+#endif
 }
 
 static uint64_t cpu_us(void)
@@ -119,10 +132,11 @@ void soak_rest(struct run *run)
     }
     if (now_ns() - started >= told) {
         printf("%6.0f s, rest %5u: %10llu operations, %10llu events, %8llu overflows; %lu KiB, "
-               "%d descriptors, %llu watches, idle for %llu us in %d ms\n",
+               "%lu allocated, %llu by the tables, %d descriptors, %llu watches, "
+               "idle for %llu us in %d ms\n",
                (double)(now_ns() - started) / 1e9, rests, (unsigned long long)ops,
                (unsigned long long)stats.delivered, (unsigned long long)stats.overflows, size,
-               open, (unsigned long long)stats.watchpoints, (unsigned long long)idle, IDLE_MS);
+               allocated(), (unsigned long long)stats.memory / 1024, open, (unsigned long long)stats.watchpoints, (unsigned long long)idle, IDLE_MS);
         fflush(stdout);
         told += opt.soak * 1000000000 / 30;
     }
