@@ -9,5 +9,5 @@ mod sys;
 /// What the fuzz targets run.
 #[cfg(fuzzing)]
 pub mod fuzz {
-    pub use crate::engine::replay::fuzz::{decode, operations};
+    pub use crate::engine::replay::fuzz::{decode, follow, operations};
 }

@@ -148,7 +148,7 @@ impl World for Replay {
     fn add_path(&mut self, path: &[u8], mask: u32) -> Result<i32, Errno> {
         let ino = self.disk.resolve(path).unwrap_or(0);
         self.before(Call::Add, ino);
-        let ino = self.disk.seek(0, path)?;
+        let ino = self.disk.reach(path)?;
         self.add_mark(ino, mask)
     }
 
@@ -167,7 +167,7 @@ impl World for Replay {
     fn open(&mut self, path: &[u8], _nofollow: bool) -> Result<Handle, Errno> {
         let ino = self.disk.resolve(path).unwrap_or(0);
         self.before(Call::Open, ino);
-        let ino = self.disk.seek(0, path)?;
+        let ino = self.disk.reach(path)?;
         self.disk.handle(ino, false)
     }
 
@@ -287,11 +287,17 @@ impl World for Replay {
     }
 
     fn look(&mut self, dir: &Handle, name: &[u8]) -> Result<Look, Errno> {
-        let kind = self.kind_of(dir, name)?;
-        Ok(if kind == Kind::Directory { Look::Directory } else { Look::Other(1) })
+        let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
+        self.before(Call::Stat, ino);
+        let ino = self.disk.search(dir.ino, name)?;
+        Ok(match self.disk.target(ino) {
+            Some(target) => Look::Link(target.to_vec()),
+            None if self.disk.is_dir(ino) => Look::Directory,
+            None => Look::Other(u64::from(self.disk.links(ino))),
+        })
     }
 
-    // There are no symbolic links here.
+    // Nobody owns anything here.
     fn may_follow(&mut self, _: &Handle, _: &[u8]) -> Result<(), Errno> {
         Ok(())
     }
@@ -305,6 +311,7 @@ impl World for Replay {
 
     fn parent(&mut self, dir: &Handle) -> Result<Handle, Errno> {
         self.before(Call::Open, dir.ino);
+        self.disk.search(dir.ino, b".")?;
         let above = self.disk.above(dir.ino)?;
         self.disk.handle(above, false)
     }

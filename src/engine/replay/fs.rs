@@ -19,6 +19,8 @@ use libc::{
 pub type Ino = usize;
 /// The root of everything.
 const ROOT: Ino = 0;
+/// Symbolic links that one path may lead through (include/linux/namei.h, MAXSYMLINKS).
+const LINKS: u32 = 40;
 /// Wds start here, so that small numbers in garbage hit some.
 const FIRST_WD: i32 = 1;
 
@@ -26,6 +28,8 @@ const FIRST_WD: i32 = 1;
 pub struct Inode {
     /// The entries of a directory, each with its place in listings.
     pub entries: Option<BTreeMap<Vec<u8>, (Ino, u64)>>,
+    /// Where a symbolic link leads.
+    target: Option<Vec<u8>>,
     links: u32,
     /// How often its content and its attributes were changed.
     versions: [u32; 2],
@@ -66,6 +70,8 @@ pub enum Op {
     Exchange(Vec<u8>, Vec<u8>),
     /// link(2)
     Link(Vec<u8>, Vec<u8>),
+    /// symlink(2): what is written in it, and where it is
+    Symlink(Vec<u8>, Vec<u8>),
     /// write(2)
     Write(Vec<u8>),
     /// chmod(2), to what the library may do then: 4 to read, 1 to search
@@ -137,6 +143,11 @@ pub struct Disk {
     serial: u64,
 }
 
+fn push_names(path: &[u8], names: &mut Vec<Vec<u8>>) {
+    let some = |name: &&[u8]| !name.is_empty() && *name != b".";
+    names.extend(path.split(|&b| b == b'/').rev().filter(some).map(<[u8]>::to_vec));
+}
+
 fn error<T>(errno: i32) -> Result<T, Errno> {
     Err(Errno(errno))
 }
@@ -170,6 +181,7 @@ impl Disk {
         let free = if self.reuses { self.free_inode() } else { None };
         let mut inode = Inode {
             entries,
+            target: None,
             links,
             versions: [0; 2],
             shared: false,
@@ -245,7 +257,53 @@ impl Disk {
         self.walk(ROOT, path)
     }
 
+    /// What a path leads to, through symbolic links.
+    pub fn follow(&self, path: &[u8]) -> Result<Ino, Errno> {
+        self.go(path, &|_, _| Ok(()))
+    }
+
     /// The same, as far as the modes let the library go.
+    pub fn reach(&self, path: &[u8]) -> Result<Ino, Errno> {
+        self.go(path, &|disk, dir| disk.search(dir, b".").map(|_| ()))
+    }
+
+    fn go(&self, path: &[u8], may: &dyn Fn(&Self, Ino) -> Result<(), Errno>) -> Result<Ino, Errno> {
+        let (mut at, mut links) = (ROOT, 0);
+        let mut names = Vec::new();
+        push_names(path, &mut names);
+        while let Some(name) = names.pop() {
+            may(self, at)?;
+            let ino = match &name[..] {
+                b".." => self.above(at)?,
+                name => self.lookup(at, name)?,
+            };
+            let Some(target) = self.target(ino) else {
+                at = ino;
+                continue;
+            };
+            links += 1;
+            if links > LINKS {
+                return error(libc::ELOOP);
+            }
+            if target.first() == Some(&b'/') {
+                at = ROOT;
+            }
+            push_names(target, &mut names);
+        }
+        Ok(at)
+    }
+
+    /// What is written in a symbolic link.
+    pub fn target(&self, ino: Ino) -> Option<&[u8]> {
+        self.inodes[ino].target.as_deref()
+    }
+
+    /// How many names a file has.
+    pub fn links(&self, ino: Ino) -> u32 {
+        self.inodes[ino].links
+    }
+
+    /// The entry of this name, if the mode lets the library look it up.
     pub fn search(&self, dir: Ino, name: &[u8]) -> Result<Ino, Errno> {
         if self.is_dir(dir) && self.inodes[dir].mode & 1 == 0 {
             return error(libc::EACCES);
@@ -308,7 +366,7 @@ impl Disk {
     /// Opens a directory.
     pub fn handle(&mut self, ino: Ino, listing: bool) -> Result<Handle, Errno> {
         if !self.is_dir(ino) {
-            return error(libc::ENOTDIR);
+            return error(if self.target(ino).is_some() { libc::ELOOP } else { libc::ENOTDIR });
         }
         if listing {
             self.tell_looking(ino, IN_OPEN);

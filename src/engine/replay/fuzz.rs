@@ -109,11 +109,30 @@ fn dirs(disk: &Disk) -> Vec<(Vec<u8>, Ino)> {
     all
 }
 
+/// Files that may not be read.
+fn hidden_files(disk: &Disk) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for (path, ino) in dirs(disk) {
+        for (name, &(ino, _)) in disk.entries(ino).into_iter().flatten() {
+            if !disk.is_dir(ino) && disk.target(ino).is_none() && !disk.covers(ino) {
+                all.push([&path[..], b"/", name].concat());
+            }
+        }
+    }
+    all
+}
+
 /// A path that may or may not lead to something.
 fn path(disk: &Disk, byte: usize) -> Vec<u8> {
     let dirs = dirs(disk);
     let (dir, _) = &dirs[(byte >> 2) % dirs.len()];
     [&dir[..], b"/", NAMES[byte & 3]].concat()
+}
+
+/// What is written in a symbolic link.
+fn target(disk: &Disk, byte: usize, to: usize) -> Vec<u8> {
+    let words: [&[u8]; 7] = [b"a", b"b", b"../a", b"../c/b", b"c/d", b"..", b"./d/"];
+    words.get(byte & 15).map_or_else(|| path(disk, to), |word| word.to_vec())
 }
 
 /// What other tasks do, decided by a tape; between, the engine runs for a while.
@@ -125,6 +144,8 @@ struct Others {
     overlap: bool,
     /// Others have directories open.
     holds: bool,
+    /// And make symbolic links.
+    links: bool,
     log: Log,
 }
 
@@ -181,6 +202,10 @@ impl Others {
                 4 => Op::Rmdir(path(disk, tape.byte())),
                 5..=7 => Op::Rename(path(disk, tape.byte()), path(disk, tape.byte())),
                 8 => Op::Exchange(path(disk, tape.byte()), path(disk, tape.byte())),
+                9 if self.links && code & 0x80 != 0 => {
+                    let target = target(disk, tape.byte(), tape.byte());
+                    Op::Symlink(target, path(disk, tape.byte()))
+                }
                 9 => Op::Link(path(disk, tape.byte()), path(disk, tape.byte())),
                 10 if code & 0x80 != 0 => Op::Write(path(disk, tape.byte())),
                 10 => Op::Chmod(path(disk, tape.byte()), [5, 0, 1, 4][usize::from(code >> 4 & 3)]),
@@ -200,7 +225,9 @@ impl Others {
             let dirs = dirs(disk);
             let entries = dirs.iter().filter_map(|(_, ino)| disk.entries(*ino).ok());
             let many: usize = entries.map(|entries| entries.len()).sum();
-            if many >= ENTRIES && matches!(op, Op::Mkdir(_) | Op::Create(_) | Op::Link(..)) {
+            if many >= ENTRIES
+                && matches!(op, Op::Mkdir(_) | Op::Create(_) | Op::Link(..) | Op::Symlink(..))
+            {
                 continue;
             }
             if matches!(op, Op::Chmod(..) | Op::Write(_)) {
@@ -231,6 +258,7 @@ fn words(op: &Op) -> String {
         Op::Rename(from, to) => format!("rename {} {}", text(from), text(to)),
         Op::Exchange(from, to) => format!("exchange {} {}", text(from), text(to)),
         Op::Link(from, to) => format!("link {} {}", text(from), text(to)),
+        Op::Symlink(target, path) => format!("symlink {} {}", text(target), text(path)),
         Op::Write(path) => format!("write {}", text(path)),
         Op::Chmod(path, mode) => format!("chmod {} {mode}", text(path)),
         Op::Hold(path) => format!("hold {}", text(path)),
@@ -241,7 +269,17 @@ fn words(op: &Op) -> String {
 /// The bytes are what other tasks do to the tree, and when the engine runs: at any of its calls
 /// something can happen. When everything is quiet, what a consumer believes must be what is there.
 pub fn operations(data: &[u8]) {
+    play(Tape::new(data), None);
+}
+
+/// The same with watches that follow a name, and symbolic links; the first byte says which.
+pub fn follow(data: &[u8]) {
     let mut tape = Tape::new(data);
+    let names = tape.byte();
+    play(tape, Some(names));
+}
+
+fn play(mut tape: Tape, names: Option<usize>) {
     let (setup, second, third) = (tape.byte(), tape.byte(), tape.byte());
     let limits = limits(setup);
     let mut log = Log { on: std::env::var_os("FUZZ_LOG").is_some(), ..Log::default() };
@@ -283,7 +321,14 @@ pub fn operations(data: &[u8]) {
     // Overflows: a queue of a few events, and whether the files are remembered.
     if third & 3 != 0 {
         // A scan and a read in turn have two events of the library's own in it.
-        let limit = [0, if meanwhile { 2 } else { 1 }, 4, 12][third & 3];
+        let least = if names.is_some() {
+            4
+        } else if meanwhile {
+            2
+        } else {
+            1
+        };
+        let limit = [0, least, 4, 12][third & 3];
         world.disk.queue_limit = limit;
         log.lines.push(format!("set queue_limit {limit}"));
     }
@@ -292,6 +337,7 @@ pub fn operations(data: &[u8]) {
         wait: 0,
         overlap: second & 0x80 != 0,
         holds: third & 0x40 != 0,
+        links: names.is_some(),
         log,
     }));
     let done = Rc::new(Cell::new(false));
@@ -309,7 +355,7 @@ pub fn operations(data: &[u8]) {
     }));
     let mut scene = Scene::new(world, limits);
     scene.read_meanwhile = meanwhile;
-    let outcome = run(&mut scene, (setup, second, third), &done, &others);
+    let outcome = run(&mut scene, (setup, second, third), names, &done, &others);
     let mut others = others.borrow_mut();
     others.log.end();
     if others.log.on {
@@ -318,6 +364,24 @@ pub fn operations(data: &[u8]) {
     if let Err(problem) = outcome {
         panic!("{problem}");
     }
+}
+
+/// RINOTIFY_WATCH_FOLLOW_NAME
+const FOLLOW: u32 = 0x20;
+
+/// Names that are followed: id, path, and what is asked for, in the words of a trace.
+fn followed(byte: usize) -> Vec<(i64, &'static str, &'static str, u32)> {
+    let paths = ["/t/a", "/t/a/b", "/t/b/c/d", "/t/c/../a/b"];
+    let wishes = [("existing", 4), ("all", 7), ("all track", 15), ("existing", 4)];
+    let one = |id, path: usize, wish: usize| {
+        (id, paths[path & 3], wishes[wish & 3].0, wishes[wish & 3].1)
+    };
+    let mut all = vec![one(11, byte, byte >> 2)];
+    match byte >> 4 & 7 {
+        0..=3 => {}
+        at => all.push(one(12, byte + at - 4, (byte >> 2) + 1)),
+    }
+    all
 }
 
 /// What the first watch leaves out, in the words of a trace.
@@ -339,6 +403,7 @@ fn filters(byte: usize) -> (&'static str, Filter) {
 fn run(
     scene: &mut Scene,
     (setup, second, third): (usize, usize, usize),
+    names: Option<usize>,
     done: &Cell<bool>,
     others: &RefCell<Others>,
 ) -> Result<(), String> {
@@ -346,9 +411,17 @@ fn run(
     let end = || others.borrow_mut().log.end();
     let (flags, whole) = if third & 4 != 0 { (15, "all track") } else { (7, "all") };
     let (more, filter) = filters(setup);
-    begin(&format!("watch 1 /t {whole}{more}"));
-    scene.watch_with(1, b"/t", MASK, flags, &filter)?;
-    end();
+    if names.is_none_or(|byte| byte & 0x80 != 0) {
+        begin(&format!("watch 1 /t {whole}{more}"));
+        scene.watch_with(1, b"/t", MASK, flags, &filter)?;
+        end();
+    }
+    for (id, path, words, flags) in names.into_iter().flat_map(followed) {
+        begin(&format!("watch {id} {path} follow {words}"));
+        // A circle of links is an error.
+        let _ = scene.watch(id, path.as_bytes(), MASK, flags | FOLLOW);
+        end();
+    }
     if second & 0x10 != 0 {
         begin("watch 2 /t all");
         scene.watch(2, b"/t", MASK, 7)?;
@@ -384,6 +457,14 @@ fn run(
     // Directories that may not be read are known to be missing; then nothing is.
     for (path, ino) in dirs(&scene.engine.world.disk) {
         if !scene.engine.world.disk.covers(ino) && path != b"/t" && path != b"/o" {
+            let op = Op::Chmod(path, 5);
+            others.borrow_mut().log.act(&[words(&op)]);
+            scene.engine.world.disk.run(&op).map_err(|errno| format!("{op:?}: {errno:?}"))?;
+        }
+    }
+    if names.is_some() {
+        // Nor files that may not be watched.
+        for path in hidden_files(&scene.engine.world.disk) {
             let op = Op::Chmod(path, 5);
             others.borrow_mut().log.act(&[words(&op)]);
             scene.engine.world.disk.run(&op).map_err(|errno| format!("{op:?}: {errno:?}"))?;

@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Disk, Ino};
+use crate::api::abi::RINOTIFY_EVENT_ROOT;
 use crate::engine::Excludes;
-use libc::{IN_CREATE, IN_DELETE, IN_ISDIR, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW};
+use libc::{
+    IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM,
+    IN_MOVED_TO, IN_Q_OVERFLOW,
+};
 
 /// One event, as it was delivered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,6 +81,17 @@ pub struct Mirror {
     tracks: bool,
     /// Files were lost, and will not be told.
     lost: bool,
+    name: Option<Followed>,
+}
+
+/// What is believed of a root that follows its name.
+struct Followed {
+    /// It must be a directory, and all below it is told.
+    deep: bool,
+    /// Something is there.
+    there: bool,
+    /// What a look at the path showed when it was last told of.
+    seen: Option<(Ino, [u32; 2])>,
 }
 
 fn text(path: &[u8]) -> String {
@@ -88,7 +103,87 @@ impl Mirror {
     pub fn new(root: &[u8], ino: Ino, filter: Filter, tracks: bool) -> Self {
         let tree = Entry { is_dir: true, ..Entry::default() };
         let kept = HashMap::new();
-        Self { root: root.to_vec(), ino, filter, tree, kept, tracks, lost: false }
+        Self { root: root.to_vec(), ino, filter, tree, kept, tracks, lost: false, name: None }
+    }
+
+    /// Nothing is known of what the path leads to.
+    pub fn following(path: &[u8], deep: bool, filter: Filter, tracks: bool) -> Self {
+        let name = Some(Followed { deep, there: false, seen: None });
+        Self { name, ..Self::new(path, 0, filter, tracks) }
+    }
+
+    /// Is it about a name?
+    pub fn follows(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Does it follow its name, and nothing is there?
+    pub fn is_vacant(&self) -> bool {
+        self.name.as_ref().is_some_and(|name| !name.there)
+    }
+
+    /// An event of a watch that follows its name. True if that is all that there is to it.
+    fn named(&mut self, told: &Told, disk: &Disk) -> Result<bool, String> {
+        let Some(name) = &mut self.name else { return Ok(false) };
+        let path = text(&self.root);
+        let own = told.name >= told.path.len();
+        let look = || disk.follow(&self.root).ok().map(|ino| (ino, disk.versions(ino)));
+        if told.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED) != 0 && own {
+            return Err(format!("the end of {path} itself was told"));
+        }
+        if told.flags & RINOTIFY_EVENT_ROOT != 0 {
+            let is_dir = told.mask & IN_ISDIR != 0;
+            match told.mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO) {
+                IN_CREATE if name.there => return Err(format!("{path} was told already")),
+                IN_CREATE | IN_MOVED_TO => name.there = true,
+                IN_DELETE | IN_MOVED_FROM if !name.there => {
+                    return Err(format!("{path} was not told"));
+                }
+                IN_DELETE | IN_MOVED_FROM if is_dir != self.tree.is_dir => {
+                    return Err(format!("{path} was told to be something else"));
+                }
+                IN_DELETE | IN_MOVED_FROM => name.there = false,
+                mask => return Err(format!("{mask:x} of the name {path}")),
+            }
+            self.tree = Entry { is_dir, ..Entry::default() };
+            name.seen = look();
+            return Ok(true);
+        }
+        if told.mask & IN_Q_OVERFLOW != 0 {
+            name.seen = look();
+        } else if told.mask != 0 && !name.there {
+            return Err(format!("an event of {} while nothing was there", text(&told.path)));
+        } else if own && told.mask != 0 {
+            name.seen = look();
+        }
+        // What is below a directory that is not asked for all of it is another matter.
+        Ok(!name.deep)
+    }
+
+    /// Is what a name leads to what was told?
+    fn compare_name(&self, name: &Followed, disk: &Disk) -> Result<(), String> {
+        let path = text(&self.root);
+        let real = disk.follow(&self.root).ok();
+        // What is no directory is an error there.
+        let real = real.filter(|&ino| !name.deep || disk.is_dir(ino));
+        let Some(ino) = real else {
+            let gone = if name.there { Err(format!("{path} is not there")) } else { Ok(()) };
+            return gone;
+        };
+        if !name.there {
+            return Err(format!("{path} is there and was not told"));
+        }
+        if disk.is_dir(ino) != self.tree.is_dir {
+            return Err(format!("{path} is something else"));
+        }
+        if name.deep {
+            return differ(&self.root, &self.tree, disk, ino, self.lost);
+        }
+        let now = (ino, disk.versions(ino));
+        if !disk.is_dir(ino) && name.seen != Some(now) {
+            return Err(format!("{path} is {now:?}, was told {:?}", name.seen));
+        }
+        Ok(())
     }
 
     /// An entry has come to stand at a path: one that is left out has nothing below it.
@@ -108,7 +203,9 @@ impl Mirror {
 
     /// Is nothing left out?
     pub fn wants_all(&self) -> bool {
-        self.filter.refused.is_empty() && self.filter.excludes == Excludes::default()
+        self.name.as_ref().is_none_or(|name| name.deep)
+            && self.filter.refused.is_empty()
+            && self.filter.excludes == Excludes::default()
     }
 
     /// May a directory be watched?
@@ -147,6 +244,9 @@ impl Mirror {
         if told.mask & IN_Q_OVERFLOW != 0 {
             self.lost = !self.tracks;
             self.kept.clear();
+        }
+        if self.named(told, disk)? {
+            return Ok(());
         }
         let seen = look(disk, &told.path, told.name);
         let lost = self.lost;
@@ -232,12 +332,22 @@ impl Mirror {
 
     /// Does the path of the root still lead to it?
     pub fn is_there(&self, disk: &Disk) -> bool {
+        if let Some(name) = &self.name {
+            // Nothing can be in the way of one that is not there but a circle of links.
+            return match disk.follow(&self.root) {
+                Ok(ino) => !name.deep || disk.is_dir(ino),
+                Err(errno) => errno.0 != libc::ELOOP,
+            };
+        }
         disk.resolve(&self.root) == Ok(self.ino)
     }
 
     /// Is that what is on the disk? Not asked if the root has moved: what could not be listed
     /// before that cannot be reached any more.
     pub fn compare(&self, disk: &Disk) -> Result<(), String> {
+        if let Some(name) = &self.name {
+            return self.compare_name(name, disk);
+        }
         if !self.is_there(disk) {
             return Ok(());
         }

@@ -81,12 +81,28 @@ impl Scene {
             self.answer(Some(start));
         }
         self.engine.finish_watch(start, false).map_err(failed)?;
-        let whole = flags.contains(WHOLE) && mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
-        let root = whole.then(|| self.root_of(id)).flatten();
+        let every = mask & MASK == MASK && mask & libc::IN_ONESHOT == 0;
         let tracks = flags.contains(WatchFlags::TRACK_ENTRIES);
-        let mirror = root.map(|ino| Mirror::new(path, ino, filter.clone(), tracks));
+        let whole = flags.contains(WHOLE);
+        let follows = WatchFlags::FOLLOW_NAME | WatchFlags::EMIT_EXISTING;
+        let mirror = if every && flags.contains(follows) {
+            let deep = WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD | WatchFlags::TRACK_ENTRIES;
+            let known = whole || !flags.intersects(deep);
+            known.then(|| Mirror::following(path, whole, filter.clone(), tracks))
+        } else {
+            let root = (whole && every).then(|| self.root_of(id)).flatten();
+            root.map(|ino| Mirror::new(path, ino, filter.clone(), tracks))
+        };
         self.watches.insert(id, mirror);
         Ok(())
+    }
+
+    /// Another mask, other flags for a watch.
+    #[cfg(test)]
+    pub fn change(&mut self, id: i64, mask: u32, flags: u32) -> Result<(), String> {
+        let flags = WatchFlags::from_bits_truncate(flags);
+        let changed = self.engine.change_watch(id, mask, flags);
+        changed.map_err(|failure| format!("change {id}: {failure:?}"))
     }
 
     /// Says yes or no to what the engine asks. True if it asked anything.
@@ -162,7 +178,8 @@ impl Scene {
             let Some(belief) = self.watches.get_mut(&told.watch) else {
                 continue;
             };
-            if told.mask & libc::IN_MOVE_SELF != 0 {
+            let follows = belief.as_ref().is_some_and(Mirror::follows);
+            if told.mask & libc::IN_MOVE_SELF != 0 && !follows {
                 // A root that has moved away cannot be reached by its path any more.
                 *belief = None;
             }
@@ -269,7 +286,9 @@ impl Scene {
             mirror.as_ref().is_some_and(|m| m.is_there(&self.engine.world.disk) && m.wants_all())
         };
         let covered = self.engine.gaps.is_empty() && self.watches.values().all(whole);
-        if covered && nodes != points.len() as u64 {
+        // A name that leads nowhere has a node as well.
+        let vacant = self.watches.values().flatten().filter(|mirror| mirror.is_vacant()).count();
+        if covered && nodes != (points.len() + vacant) as u64 {
             return Err(format!("there are {nodes} directories, {} are watched", points.len()));
         }
         if pending > 0 { Err(format!("{pending} things are still to be done")) } else { Ok(()) }

@@ -9,7 +9,10 @@ use std::rc::Rc;
 use super::mirror::{Filter, Told};
 use super::scene::{MASK, Scene};
 use super::{Call, Op, Replay};
-use crate::api::abi::{RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END};
+use crate::api::abi::{
+    RINOTIFY_EVENT_RESCAN_BEGIN, RINOTIFY_EVENT_RESCAN_END, RINOTIFY_EVENT_ROOT,
+    RINOTIFY_WATCH_FOLLOW_NAME,
+};
 use crate::engine::Limits;
 
 const NAMES: [(&str, u32); 16] = [
@@ -66,6 +69,9 @@ fn line_of(told: &Told) -> String {
     if told.name >= told.path.len() {
         line.push_str(" itself");
     }
+    if told.flags & RINOTIFY_EVENT_ROOT != 0 {
+        line.push_str(" root");
+    }
     if let Some(old) = &told.old {
         let _ = write!(line, " from {}", text(old));
     }
@@ -104,6 +110,7 @@ fn op_of(words: &[&str]) -> Result<Op, String> {
         "rename" => Op::Rename(path(1)?, path(2)?),
         "exchange" => Op::Exchange(path(1)?, path(2)?),
         "link" => Op::Link(path(1)?, path(2)?),
+        "symlink" => Op::Symlink(path(1)?, path(2)?),
         "write" => Op::Write(path(1)?),
         "hold" => Op::Hold(path(1)?),
         "release" => Op::Release,
@@ -240,25 +247,14 @@ impl Player {
         let [id, path, rest @ ..] = words else {
             return Err("watch needs an id and a path".into());
         };
-        let (mut mask, mut flags) = (MASK, 0);
-        let mut filter = Filter::default();
-        for word in rest {
-            match *word {
-                "recursive" => flags |= 1,
-                "auto_add" => flags |= 2,
-                "existing" => flags |= 4,
-                "all" => flags |= 7,
-                "track" => flags |= 8,
-                word if word.starts_with("exclude=") => {
-                    filter.excludes.add(&word.as_bytes()["exclude=".len()..]);
-                }
-                word if word.starts_with("refuse=") => {
-                    filter.refused.push(word.as_bytes()["refuse=".len()..].to_vec());
-                }
-                words => mask = mask_of(words)?,
-            }
-        }
+        let (mask, flags, filter) = wishes(rest)?;
         self.scene.watch_with(number(id)?, path.as_bytes(), mask, flags, &filter)
+    }
+
+    fn change(&mut self, words: &[&str]) -> Result<(), String> {
+        let [id, rest @ ..] = words else { return Err("change needs an id".into()) };
+        let (mask, flags, _) = wishes(rest)?;
+        self.scene.change(number(id)?, mask, flags)
     }
 
     /// One step; what it delivers.
@@ -269,6 +265,7 @@ impl Player {
         match words[0] {
             "set" => self.setting(words[1], words[2]).map(|()| none),
             "watch" => self.watch(&words[1..]).map(|()| none),
+            "change" => self.change(&words[1..]).map(|()| none),
             "ignore" if words[1].starts_with('/') => {
                 self.scene.engine.exclude(words[1].as_bytes());
                 Ok(none)
@@ -330,6 +327,30 @@ impl Player {
         }
         if self.unchecked { Ok(()) } else { self.scene.check() }
     }
+}
+
+/// What a watch is asked for: mask, flags, and what it leaves out.
+fn wishes(words: &[&str]) -> Result<(u32, u32, Filter), String> {
+    let (mut mask, mut flags) = (MASK, 0);
+    let mut filter = Filter::default();
+    for word in words {
+        match *word {
+            "recursive" => flags |= 1,
+            "auto_add" => flags |= 2,
+            "existing" => flags |= 4,
+            "all" => flags |= 7,
+            "track" => flags |= 8,
+            "follow" => flags |= RINOTIFY_WATCH_FOLLOW_NAME,
+            word if word.starts_with("exclude=") => {
+                filter.excludes.add(&word.as_bytes()["exclude=".len()..]);
+            }
+            word if word.starts_with("refuse=") => {
+                filter.refused.push(word.as_bytes()["refuse=".len()..].to_vec());
+            }
+            words => mask = mask_of(words)?,
+        }
+    }
+    Ok((mask, flags, filter))
 }
 
 fn limits(line: &str) -> Result<Limits, String> {

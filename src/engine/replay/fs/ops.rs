@@ -27,10 +27,22 @@ impl Disk {
                 locks.push(dir);
                 told.push_back(self.entry(dir, IN_CREATE, 0, name, ino));
             }
+            Op::Symlink(target, path) => {
+                let (dir, name) = self.parent(path)?;
+                if self.lookup(dir, name).is_ok() {
+                    return error(libc::EEXIST);
+                }
+                self.wait_for(dir);
+                let ino = self.inode(false);
+                self.inodes[ino].target = Some(target.clone());
+                self.place(dir, name, ino);
+                locks.push(dir);
+                told.push_back(self.entry(dir, IN_CREATE, 0, name, ino));
+            }
             Op::Link(from, to) => {
                 let (dir, name) = self.parent(to)?;
                 let ino = self.resolve(from)?;
-                if self.is_dir(ino) {
+                if self.is_dir(ino) || self.target(ino).is_some() {
                     return error(libc::EPERM);
                 }
                 if self.lookup(dir, name).is_ok() {
@@ -78,6 +90,10 @@ impl Disk {
             Op::Write(path) | Op::Chmod(path, _) => {
                 let (dir, name) = self.parent(path)?;
                 let ino = self.lookup(dir, name)?;
+                if self.target(ino).is_some() {
+                    // It would be what it leads to.
+                    return error(libc::ELOOP);
+                }
                 if let Op::Chmod(_, mode) = op {
                     // notify_change (fs/attr.c) is called with the inode's lock.
                     self.wait_for(ino);
