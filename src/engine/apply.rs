@@ -175,7 +175,7 @@ impl<W: World> Engine<W> {
         if !self.is_placed(node) && !self.counts(batch, number, node, raw) {
             return;
         }
-        let past = self.is_history(number, node) || self.is_past(node);
+        let past = self.is_history(number) || self.is_past(node);
         if raw.mask & (IN_IGNORED | IN_UNMOUNT) == 0 && past {
             return;
         }
@@ -325,7 +325,7 @@ impl<W: World> Engine<W> {
         // It is used, and in the usual way.
         let used = self.resync.is_none()
             && !self.doubts(parent)
-            && !self.is_history(number, parent)
+            && !self.is_history(number)
             && !self.is_past(parent);
         used && next.is_some_and(|next| {
             next.mask == IN_DELETE | IN_ISDIR

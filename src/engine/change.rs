@@ -42,13 +42,20 @@ impl<W: World> Engine<W> {
         if follow {
             // The directories on the way may have to be asked for something else now; and who asks
             // again wants to know what is there.
-            self.seek(number);
-        }
-        if before.0 != after.0 && self.is_there(number) {
+            if let Some(failure) = self.seek_as_asked(number) {
+                if let Some(watch) = self.watch_mut(number) {
+                    (watch.mask, watch.flags) = (old, before.2);
+                }
+                self.seek(number);
+                return Err(failure);
+            }
+        } else if before.0 != after.0 && self.is_there(number) {
             let mask = after.0 | self.gaps.bits(root) | (new & IN_DONT_FOLLOW) | IN_MASK_ADD;
             // As for a new watch, the spelling may lead there where the absolute path does not.
             let added = match self.world.add_path(&path, mask) {
-                Err(Errno(libc::EACCES)) => self.world.add_path(&spelled, mask),
+                Err(Errno(libc::EACCES | libc::ENAMETOOLONG)) => {
+                    self.world.add_path(&spelled, mask)
+                }
                 other => other,
             };
             // It may have been replaced, which the queue will tell.

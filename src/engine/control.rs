@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::glob::Excludes;
+use super::mask::DIRENT;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
@@ -67,6 +68,7 @@ impl<W: World> Engine<W> {
             building: true,
             gone: false,
             ended: false,
+            born: 0,
             directories: 0,
             failure: None,
             limit_told: false,
@@ -82,6 +84,7 @@ impl<W: World> Engine<W> {
         if flags.contains(WatchFlags::FOLLOW_NAME) {
             return self.start_following(number, watch);
         }
+        watch.born = self.mark();
         let (dir, wd) = self.watch_root(&mut watch)?;
         let noting = flags.contains(WatchFlags::EMIT_EXISTING) && dir.is_some();
         let root = self.tree.add_root(number, Flags::DIR);
@@ -155,6 +158,16 @@ impl<W: World> Engine<W> {
             }
         }
         let mask = watch.root_mask() | modifiers | IN_MASK_ADD;
+        if !watch.lists()
+            && watch.mask & DIRENT != 0
+            && let Ok(dir) = self.world.open(&path, watch.mask & IN_DONT_FOLLOW != 0)
+            && let Ok(identity) = self.world.identity(&dir)
+            && let Ok(wd) = self.world.add(&dir, b".", mask & !IN_DONT_FOLLOW)
+        {
+            // What stands at a name may have to be found out.
+            watch.identity = Some(identity);
+            return Ok((None, wd));
+        }
         let wd = self.world.add_path(&path, mask).map_err(fail("inotify_add_watch"))?;
         Ok((None, wd))
     }

@@ -160,7 +160,11 @@ impl<W: World> Engine<W> {
                 self.tree.mark(old, Marks::REPLACED | kind);
                 return None;
             }
-            if !unknown || self.tree.has(old, Flags::DIR) != is_dir {
+            let same_kind = self.tree.has(old, Flags::DIR) == is_dir;
+            // A listing has found it, of which nothing is told: it is newer than all that the queue has
+            // of another place or time of this directory.
+            let found = !live && !noting && !self.doubts(parent);
+            if (!unknown && !found) || !same_kind {
                 self.drop_child(old);
                 child = None;
             } else if self.tree.has(old, Flags::TOMB) {
@@ -181,11 +185,13 @@ impl<W: World> Engine<W> {
         }
         if live {
             self.tree.clear(node, Flags::PENDING);
-        } else if noting {
+        } else if noting || (child.is_none() && self.doubts(parent)) {
             self.tree.set(node, Flags::PENDING);
         }
         if follow && self.welcome(number, node) {
-            if live || noting {
+            // Of what is watched only from now on something can have come unseen.
+            let late = self.tree.node(node).wd == 0 && !self.tree.has(node, Flags::TASK);
+            if live || noting || late {
                 self.tree.set(node, Flags::NOTING);
             }
             if self.tree.node(node).wd == 0 {

@@ -12,11 +12,13 @@ use crate::sys::Errno;
 
 use libc::{
     IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR,
-    IN_MOVE_SELF, IN_MOVED_TO, IN_ONESHOT, IN_UNMOUNT,
+    IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_ONESHOT, IN_UNMOUNT,
 };
 
 /// Flag of the C interface: the root itself has come or gone.
 const ROOT: u32 = crate::api::abi::RINOTIFY_EVENT_ROOT;
+/// Names that are looked at because of one event at its place, at the most.
+const LOOKS: usize = 64;
 
 /// What is known of a name that is followed. What is watched as its root is what the last walk
 /// found; the caller has been told what the queue has said so far.
@@ -31,6 +33,9 @@ pub struct Follow {
     pub(super) told_dir: bool,
     /// What is watched is not what the caller believes to be there.
     pub(super) fresh: bool,
+    /// What was told last may be older than what is watched: until behind this poke the queue can say
+    /// what came in between.
+    pub(super) behind: Option<u64>,
     /// It was there from the beginning, and is told as such.
     pub(super) existing: bool,
     /// The pokes before the last walk, before the walk that found what is watched, and before the
@@ -38,8 +43,10 @@ pub struct Follow {
     pub(super) looked: u64,
     pub(super) since: u64,
     pub(super) trusted: u64,
-    /// The poke before the first walk.
-    pub(super) born: u64,
+    /// The first walk is done: what is found from now on has come since.
+    pub(super) begun: bool,
+    /// So has what is there.
+    pub(super) new: bool,
     pub(super) links: u64,
     /// It was made under this name after the watch was.
     pub(super) made: bool,
@@ -47,6 +54,8 @@ pub struct Follow {
     pub(super) broken: bool,
     /// It is about to become a watch that follows its name.
     pub(super) joining: bool,
+    /// What is below could not be reached by it.
+    pub(super) blocked: bool,
     /// Could not be reached to be listed.
     pub(super) unlisted: bool,
     /// What went wrong and has been told.
@@ -77,27 +86,35 @@ impl<W: World> Engine<W> {
         if let Some(failure) = self.seek(number) {
             return Err(failure);
         }
-        let Some(watch) = self.watch_mut(number) else { return Ok(()) };
-        let emit = watch.flags.contains(WatchFlags::EMIT_EXISTING);
-        let root = watch.root;
-        let told_dir = self.tree.has(root, Flags::DIR);
         if let Some(follow) = self.followed(number) {
-            let there = follow.fresh;
-            follow.told_dir = told_dir;
-            follow.existing = there && emit;
-            follow.told = there && !emit;
-            follow.fresh = there && emit;
-            follow.born = follow.looked;
+            follow.begun = true;
         }
-        self.news(number);
+        self.begin_belief(number);
         Ok(())
     }
 
     /// The call that made the watch returns: what is to be told can be.
     pub(super) fn follow_made(&mut self, number: u32) {
         if self.follows_name(number) {
-            self.news(number);
+            // It can be something else by now, of which nothing was told.
+            self.begin_belief(number);
         }
+    }
+
+    /// Nothing was told yet: what is there is known to the caller, or about to be told as such.
+    fn begin_belief(&mut self, number: u32) {
+        let Some(watch) = self.watch_mut(number) else { return };
+        let emit = watch.flags.contains(WatchFlags::EMIT_EXISTING);
+        let root = watch.root;
+        let there = self.is_there(number);
+        let told_dir = self.tree.has(root, Flags::DIR);
+        if let Some(follow) = self.followed(number) {
+            follow.told_dir = told_dir;
+            follow.existing = there && emit;
+            follow.told = there && !emit;
+            follow.fresh = there && emit;
+        }
+        self.news(number);
     }
 
     /// The watch follows its name from now on; nothing of it changes before.
@@ -114,7 +131,7 @@ impl<W: World> Engine<W> {
         let before = self.notices.len();
         let failure = self.seek(number);
         if let Some(follow) = self.followed(number) {
-            (follow.joining, follow.born) = (false, follow.looked);
+            (follow.joining, follow.begun) = (false, true);
         }
         match failure {
             None => {
@@ -128,6 +145,25 @@ impl<W: World> Engine<W> {
                 Err(failure)
             }
         }
+    }
+
+    /// Looks at the name because the caller has asked for something else. What is then in the way is for
+    /// the call to say, and changes nothing.
+    pub(super) fn seek_as_asked(&mut self, number: u32) -> Option<Failure> {
+        let before = self.notices.len();
+        if let Some(follow) = self.followed(number) {
+            follow.joining = true;
+        }
+        let failure = self.seek(number);
+        if let Some(follow) = self.followed(number) {
+            follow.joining = false;
+        }
+        if failure.is_some() {
+            self.notices.truncate(before);
+        } else {
+            self.note_coverage(number);
+        }
+        failure
     }
 
     /// The watch ends, or is about an inode from now on.
@@ -185,7 +221,7 @@ impl<W: World> Engine<W> {
             return;
         }
         let existing = std::mem::take(&mut follow.existing);
-        (follow.told, follow.fresh) = (there, false);
+        (follow.told, follow.fresh, follow.behind) = (there, false, None);
         let mask = match (there, existing) {
             (false, _) if follow.told_dir => IN_DELETE | IN_ISDIR,
             (false, _) => IN_DELETE,
@@ -224,13 +260,21 @@ impl<W: World> Engine<W> {
         if raw.mask & IN_IGNORED != 0 {
             self.hidden_gone(raw.wd);
         }
+        let mut at_once = LOOKS;
         for number in users {
-            self.step_event(batch, number, raw, name);
+            self.step_event(batch, number, raw, name, &mut at_once);
         }
     }
 
     /// An event about a step of the way.
-    fn step_event(&mut self, batch: &mut Batch, number: u32, raw: &Raw, name: &[u8]) {
+    fn step_event(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        raw: &Raw,
+        name: &[u8],
+        at_once: &mut usize,
+    ) {
         let seen = self.seen;
         let Some(follow) = self.followed(number) else {
             return self.way_changed(number);
@@ -252,28 +296,32 @@ impl<W: World> Engine<W> {
             if raw.mask & (IN_CREATE | IN_MOVED_TO) != 0 {
                 self.root_came(batch, number, raw, name);
             } else {
-                self.root_went(batch, number, raw);
+                self.root_went(batch, number, raw, name);
             }
         } else if seen >= follow.looked {
-            self.seek_past_break(number);
-        }
-    }
-
-    /// Something on the way has changed: for a moment the name may have led nowhere, and whoever was
-    /// told of a file just then has found nothing.
-    fn seek_past_break(&mut self, number: u32) {
-        if let Some(follow) = self.followed(number) {
             follow.broken = true;
+            if *at_once > 0 {
+                *at_once -= 1;
+                self.seek(number);
+            } else {
+                // Nothing is told of what may not be there, and one event does not cost thousands of
+                // walks.
+                self.vacate(number);
+                self.seek_later(number);
+            }
         }
-        self.seek(number);
     }
 
-    /// The name leads to what it led to before.
+    /// The name leads to what it led to before. If something on the way has changed it may have led
+    /// nowhere for a moment, and whoever was told of a file just then has found nothing.
     pub(super) fn found_same(&mut self, number: u32, root: NodeId) {
         let dir = self.tree.has(root, Flags::DIR);
         let Some(follow) = self.followed(number) else { return };
         if std::mem::take(&mut follow.broken) && !dir && follow.told {
             follow.fresh = true;
+        }
+        if std::mem::take(&mut follow.blocked) {
+            self.try_below_root(number);
         }
     }
 
@@ -285,24 +333,38 @@ impl<W: World> Engine<W> {
         self.followed(number).is_some_and(|f| seen < if there { f.since } else { f.looked })
     }
 
-    /// Is the queue at an event of a root from before it came to be there? The same wd had it under
-    /// another name then, or for another watch.
-    pub(super) fn is_history(&self, number: u32, node: NodeId) -> bool {
-        let follow = self.watch(number).and_then(|watch| watch.follow.as_ref());
-        self.tree.has(node, Flags::ROOT)
-            && follow.is_some_and(|follow| follow.fresh && !follow.told && self.seen < follow.since)
+    /// Is the queue at an event from before a watch was made, or before what its name leads to was found?
+    /// The same wd was another watch's then, or had the name of another place. All that is known of the
+    /// directories of the watch is newer, so none of it counts.
+    pub(super) fn is_history(&self, number: u32) -> bool {
+        self.watch(number).is_some_and(|watch| {
+            let found = watch.follow.as_ref().map_or(0, |follow| follow.since);
+            self.seen < found.max(watch.born)
+        })
     }
 
     /// The root's name was taken away.
-    fn root_went(&mut self, batch: &mut Batch, number: u32, raw: &Raw) {
+    fn root_went(&mut self, batch: &mut Batch, number: u32, raw: &Raw, name: &[u8]) {
+        if raw.mask & IN_MOVED_FROM != 0 && self.was_exchanged(number, raw, name) {
+            return;
+        }
         let newer = self.is_newer(number);
         let there = self.is_there(number);
         let Some(follow) = self.followed(number) else { return };
         let told = std::mem::replace(&mut follow.told, false);
         follow.fresh |= newer && there;
-        follow.made = false;
-        if told {
+        (follow.made, follow.existing, follow.behind) = (false, false, None);
+        let told_dir = follow.told_dir;
+        if told && told_dir == (raw.mask & IN_ISDIR != 0) {
             self.tell_root(batch, number, raw.mask, raw.cookie, 0);
+        } else if told {
+            // What took its place goes, of which nothing was told.
+            let kind = if told_dir { IN_ISDIR } else { 0 };
+            self.tell_root(batch, number, IN_DELETE | kind, 0, SYNTHETIC);
+        }
+        if !self.follows_name(number) {
+            // That was all it was to tell.
+            return;
         }
         if newer {
             self.news(number);
@@ -310,6 +372,32 @@ impl<W: World> Engine<W> {
             self.vacate(number);
             self.seek(number);
         }
+    }
+
+    /// In an exchange what comes to a name is told before what goes from there. Is that of another kind
+    /// than what was told, or is what was told still there, with nothing in the queue that brings it back?
+    fn was_exchanged(&mut self, number: u32, raw: &Raw, name: &[u8]) -> bool {
+        let is_dir = raw.mask & IN_ISDIR != 0;
+        if self.followed(number).is_some_and(|follow| follow.told && follow.told_dir != is_dir) {
+            return true;
+        }
+        let stands = |engine: &Self| {
+            let watch = engine.watch(number)?;
+            watch.follow.as_ref().filter(|follow| follow.told && !follow.fresh)?;
+            Some(engine.tree.node(watch.root).wd).filter(|&wd| wd != 0)
+        };
+        let Some(before) = stands(self) else { return false };
+        self.seek(number);
+        let stays = self.watch(number).is_some_and(|w| self.tree.node(w.root).wd == before);
+        if !stays || !self.read_all() {
+            return false;
+        }
+        let comes = |later: &Raw| {
+            later.wd == raw.wd
+                && later.mask & (IN_CREATE | IN_MOVED_TO) != 0
+                && self.input.name(later) == name
+        };
+        !self.input.from(raw.next).any(|later| comes(&later))
     }
 
     /// Something has come under the root's name.
@@ -326,12 +414,18 @@ impl<W: World> Engine<W> {
             // A link, whose end a walk has to find; or something that cannot be watched.
             return;
         }
-        (follow.told, follow.fresh) = (true, false);
+        let told = std::mem::replace(&mut follow.told, true);
+        (follow.fresh, follow.existing, follow.behind) = (false, false, Some(follow.since));
         // Another name of a file that has been written before.
         let created = raw.mask & (IN_CREATE | IN_ISDIR) == IN_CREATE;
         let whole = created && there && follow.links > 1;
+        let gone = if follow.told_dir { IN_DELETE | IN_ISDIR } else { IN_DELETE };
         follow.made = created && !whole;
         self.news(number);
+        if told && !whole && raw.mask & IN_CREATE != 0 {
+            // It is made where nothing was: that what was there has gone is not told yet.
+            self.tell_root(batch, number, gone, 0, SYNTHETIC);
+        }
         if whole {
             self.tell_root(batch, number, IN_MOVED_TO, 0, SYNTHETIC);
         } else {

@@ -190,7 +190,7 @@ pub struct Engine<W: World> {
 
     // The ways to names that are followed, and watches whose way is to be looked at again.
     hidden: Hidden,
-    to_look: VecDeque<(u32, u64)>,
+    to_look: VecDeque<seek::Glance>,
     // A watch was given back to the kernel.
     room: bool,
 

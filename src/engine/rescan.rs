@@ -84,6 +84,7 @@ impl<W: World> Engine<W> {
 
     /// No event has been lost since: the comparison can begin.
     pub(super) fn in_step(&mut self) {
+        let seen = self.seen;
         self.seen = self.resync.take().unwrap_or(self.issued);
         self.held.clear();
         self.done.clear();
@@ -91,8 +92,9 @@ impl<W: World> Engine<W> {
         self.abandon();
         self.gaps.retried = false;
         self.rescan = Some(self.tag);
+        // The end waits for them, too.
+        self.seek_all(seen);
         self.tag += 1;
-        self.seek_all();
         self.doubt_ways();
         self.roots.clear();
         self.placed = Some(Vec::new());

@@ -8,6 +8,18 @@ use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice};
 
+/// Steps that are kept of ways that could not be gone to their ends.
+const KEPT: usize = 256;
+
+/// A name that is to be looked at, unless that was done since.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Glance {
+    number: u32,
+    /// As of this look.
+    looked: u64,
+    tag: u32,
+}
+
 impl<W: World> Engine<W> {
     pub(super) fn leave_step(&mut self, number: u32, step: &Step) {
         if step.wd == 0 {
@@ -20,13 +32,46 @@ impl<W: World> Engine<W> {
     /// Looks where the name leads, and watches that. Tells nothing: what the queue still says of it
     /// comes first. Returns what went wrong.
     pub(super) fn seek(&mut self, number: u32) -> Option<Failure> {
-        let mark = self.poke();
+        let mark = self.mark();
+        let (failure, elsewhere) = self.seek_behind(number, mark);
+        if elsewhere {
+            self.trust(&[number]);
+        }
+        failure
+    }
+
+    /// A place in the queue behind all that is in it.
+    pub(super) fn mark(&mut self) -> u64 {
+        // While events are being lost none counts.
+        let none = self.resync.is_some() || (self.input.is_empty() && self.world.queued() == 0);
+        if none { self.seen } else { self.poke() }
+    }
+
+    /// Another watch may have had the last directory of a way before, and not have asked for all that
+    /// tells of a file there: only from here on every event of it is queued.
+    fn trust(&mut self, names: &[u32]) {
+        if names.is_empty() {
+            return;
+        }
+        let all_asked = self.mark();
+        for &number in names {
+            if let Some(follow) = self.followed(number) {
+                follow.trusted = all_asked;
+            }
+        }
+    }
+
+    /// The same behind a mark that was set before. True: its last directory is another one.
+    fn seek_behind(&mut self, number: u32, mark: u64) -> (Option<Failure>, bool) {
+        if !self.follows_name(number) {
+            return (None, false);
+        }
         let walk = self.walk(number, false);
-        let root = self.watch(number)?.root;
+        let Some(root) = self.watch(number).map(|watch| watch.root) else { return (None, false) };
         for step in walk.steps.iter().filter(|step| step.wd != 0) {
             self.hidden.add(step.wd, &step.name, number);
         }
-        let follow = self.followed(number)?;
+        let Some(follow) = self.followed(number) else { return (None, false) };
         follow.looked = mark;
         let place = |steps: &[Step], at_end| match steps.last() {
             Some(step) if at_end => Some((step.wd, step.name.clone())),
@@ -36,14 +81,15 @@ impl<W: World> Engine<W> {
         let elsewhere = place(&walk.steps, walk.at_end) != before;
         follow.at_end = walk.at_end;
         if elsewhere {
-            // Another watch may have had the directory before, and not have asked for all that tells
-            // of a file there: only from here on every event of it is queued.
-            let all_asked = self.poke();
-            let follow = self.followed(number)?;
-            follow.trusted = all_asked;
+            follow.trusted = u64::MAX;
         }
-        let follow = self.followed(number)?;
-        let old = std::mem::replace(&mut follow.steps, walk.steps);
+        let mut old = std::mem::replace(&mut follow.steps, walk.steps);
+        if matches!(&walk.end, End::Trouble(found) if no_room(found.errno)) && old.len() <= KEPT {
+            // It was not gone to its end: what is known of the rest is kept.
+            follow.at_end = false;
+            old.retain(|step| !follow.steps.contains(step));
+            follow.steps.append(&mut old);
+        }
         self.note_blind(number, walk.blind.as_ref());
         let was = self.tree.node(root).wd;
         let mut failure = None;
@@ -79,7 +125,7 @@ impl<W: World> Engine<W> {
         self.leave(&walk.wds);
         self.news(number);
         self.note_uncovered(number);
-        failure
+        (failure, elsewhere)
     }
 
     /// Nothing stands under the name; what did is let go.
@@ -89,7 +135,7 @@ impl<W: World> Engine<W> {
         watch.identity = None;
         if let Some(follow) = &mut watch.follow {
             (follow.fresh, follow.unlisted, follow.made, follow.links) = (false, false, false, 0);
-            follow.broken = false;
+            (follow.broken, follow.blocked) = (false, false);
         }
         while self.tree.first(root) != NONE {
             let child = self.tree.first(root);
@@ -120,12 +166,13 @@ impl<W: World> Engine<W> {
         watch.identity = identity;
         if let Some(follow) = &mut watch.follow {
             (follow.fresh, follow.since, follow.links) = (true, mark, links);
+            follow.new = follow.begun;
         }
         if dir.is_some() {
             self.tree.set(root, Flags::DIR);
         }
         self.adopt(number, root, wd);
-        let Some(dir) = dir else {
+        let Some(dir) = dir.filter(|_| lists) else {
             if !building {
                 // It has arrived, and whoever is told of that looks at it: an event from before is
                 // no harm, but what happens to it from now on must not be missed.
@@ -138,12 +185,8 @@ impl<W: World> Engine<W> {
         if noting {
             self.tree.set(root, Flags::NOTING);
         }
-        if lists {
-            self.keep(root, dir);
-            self.push_task(root);
-        } else {
-            self.push_window(root, self.tag);
-        }
+        self.keep(root, dir);
+        self.push_task(root);
     }
 
     /// A root that follows its name, with nothing there.
@@ -154,7 +197,7 @@ impl<W: World> Engine<W> {
     /// What is there has come after the watch was made.
     pub(super) fn is_new(&self, number: u32) -> bool {
         let follow = self.watch(number).and_then(|watch| watch.follow.as_ref());
-        follow.is_some_and(|follow| follow.since > follow.born)
+        follow.is_some_and(|follow| follow.new)
     }
 
     /// Its listing had to be put off.
@@ -178,13 +221,24 @@ impl<W: World> Engine<W> {
     /// Looks at a name when the events that have been read are used up.
     pub(super) fn seek_later(&mut self, number: u32) {
         let looked = self.followed(number).map_or(0, |follow| follow.looked);
-        if self.to_look.back() != Some(&(number, looked)) {
-            self.to_look.push_back((number, looked));
+        let look = Glance { number, looked, tag: self.tag };
+        if self.to_look.back() != Some(&look) {
+            self.to_look.push_back(look);
         }
     }
 
-    /// Events were lost: every name is looked at again.
-    pub(super) fn seek_all(&mut self) {
+    /// Events were lost, after this poke: every name is looked at again.
+    pub(super) fn seek_all(&mut self, seen: u64) {
+        for number in 0..self.watches.len() {
+            let number = u32::try_from(number).unwrap_or(u32::MAX);
+            if self
+                .followed(number)
+                .is_some_and(|follow| follow.behind.is_some_and(|behind| seen <= behind))
+            {
+                // What is there is not what was told, and the queue will not say so.
+                self.vacate(number);
+            }
+        }
         self.seek_those(|_| true);
     }
 
@@ -203,20 +257,31 @@ impl<W: World> Engine<W> {
             if let Some(Watch { follow: Some(follow), ended: false, .. }) = watch
                 && wanted(follow)
             {
-                self.to_look.push_back((u32::try_from(at).unwrap_or(u32::MAX), follow.looked));
+                let number = u32::try_from(at).unwrap_or(u32::MAX);
+                self.to_look.push_back(Glance { number, looked: follow.looked, tag: self.tag });
             }
         }
     }
 
     /// Looks at names that wait for it, unless that has been done, as many as the budget allows.
     pub(super) fn seek_some(&mut self, left: &mut usize) {
+        let (mut mark, mut elsewhere) = (None, Vec::new());
         while *left > 0 {
-            let Some((number, looked)) = self.to_look.pop_front() else { break };
-            if self.followed(number).is_some_and(|follow| follow.looked == looked) {
-                *left = left.saturating_sub(16);
-                self.seek(number);
+            let Some(Glance { number, looked, tag }) = self.to_look.pop_front() else { break };
+            if self.followed(number).is_none_or(|follow| follow.looked != looked) {
+                continue;
             }
+            *left = left.saturating_sub(16);
+            // One mark for all: each puts an event into the queue.
+            let behind = *mark.get_or_insert_with(|| self.mark());
+            // What comes of it is waited for by who waits for the look.
+            let newest = std::mem::replace(&mut self.tag, tag);
+            if self.seek_behind(number, behind).1 {
+                elsewhere.push(number);
+            }
+            self.tag = self.tag.max(newest);
         }
+        self.trust(&elsewhere);
     }
 
     fn note_blind(&mut self, number: u32, blind: Option<&Failure>) {

@@ -49,7 +49,6 @@ pub(super) struct Walk<D> {
 
 /// What is looked for.
 struct Plan {
-    root_wd: i32,
     path: Vec<u8>,
     root_mask: u32,
     nofollow: bool,
@@ -97,10 +96,9 @@ impl<W: World> Engine<W> {
         };
         let Some(watch) = self.watch(number) else { return walk };
         let plan = Plan {
-            root_wd: self.tree.node(watch.root).wd,
             path: if spelled { &watch.path } else { &watch.absolute }.clone(),
             root_mask: watch.root_mask() | IN_MASK_ADD,
-            nofollow: watch.mask & IN_DONT_FOLLOW != 0,
+            nofollow: watch.mask & IN_DONT_FOLLOW != 0 && !ends_as_dir(&watch.path),
             only_dir: watch.mask & IN_ONLYDIR != 0
                 || watch.holds_tree()
                 || ends_as_dir(&watch.path),
@@ -158,7 +156,7 @@ impl<W: World> Engine<W> {
             match self.look_up(walk, &dir, above.as_ref(), &name, &here)? {
                 None => {
                     walk.at_end = last;
-                    self.wait_at(plan, walk, &dir, 0);
+                    self.wait_at(walk, &dir);
                     return Ok(End::Nothing);
                 }
                 Some(Look::Link(target)) if !(last && plan.nofollow) => {
@@ -210,8 +208,8 @@ impl<W: World> Engine<W> {
                     walk.at_end = true;
                     let links = if let Look::Other(links) = other { links } else { 1 };
                     let found = self.found_file(plan, walk, &dir, &name, links, &here)?;
-                    if let End::Found { wd, .. } = found {
-                        self.wait_at(plan, walk, &dir, wd);
+                    if let End::Found { .. } = found {
+                        self.wait_at(walk, &dir);
                     }
                     return Ok(found);
                 }
@@ -330,7 +328,7 @@ impl<W: World> Engine<W> {
             added = self.world.add(&root, b".", mask);
         }
         let wd = added.map_err(fails("inotify_add_watch", here))?;
-        self.wait_at(plan, walk, dir, wd);
+        self.wait_at(walk, dir);
         Ok(End::Found { wd, dir: Some(root), links: 1 })
     }
 
@@ -373,8 +371,8 @@ impl<W: World> Engine<W> {
 
     /// What this walk has seen of the root's name must be in the queue before anything that is put
     /// there because of it: waits for what is under way in its directory.
-    fn wait_at(&mut self, plan: &Plan, walk: &Walk<W::Dir>, dir: &W::Dir, wd: i32) {
-        if walk.at_end && wd != plan.root_wd {
+    fn wait_at(&mut self, walk: &Walk<W::Dir>, dir: &W::Dir) {
+        if walk.at_end {
             self.world.settle(dir);
         }
     }

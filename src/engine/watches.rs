@@ -87,6 +87,8 @@ pub struct Watch {
     pub gone: bool,
     /// It has ended; its nodes are being freed.
     pub ended: bool,
+    /// The poke before it was made: what the queue tells from before is none of it.
+    pub born: u64,
     /// Directories watched by the call that makes it, for its progress.
     pub directories: u64,
     /// What made the call fail.

@@ -24,7 +24,14 @@ impl<W: World> Engine<W> {
 
     /// The same for a root whose mode is in the way, or that of a directory above it.
     pub(super) fn await_root_mode(&mut self, number: u32) {
-        if !self.follows_name(number) {
+        if self.follows_name(number) {
+            // What its own way is blocked by is for the name to tell, unless it is open again by then.
+            let blocked = self.open_root(number).is_err();
+            if let Some(follow) = self.followed(number) {
+                follow.blocked |= blocked;
+            }
+            self.seek_later(number);
+        } else {
             self.watch_way(number);
         }
     }
@@ -54,15 +61,21 @@ impl<W: World> Engine<W> {
         if self.open_root(number).is_err() {
             return;
         }
-        let Some(root) = self.watch(number).map(|watch| watch.root) else { return };
+        if !self.try_below_root(number) {
+            self.leave_way(number);
+        }
+    }
+
+    /// What could not be reached by way of the root is tried again. False if there is nothing.
+    pub(super) fn try_below_root(&mut self, number: u32) -> bool {
+        let Some(root) = self.watch(number).map(|watch| watch.root) else { return false };
         let waiting = |(&node, gap): (&NodeId, &super::gaps::Gap)| {
             (gap.watch == number && gap.waits_for(root)).then_some(node)
         };
         let waiting: Vec<_> = self.gaps.at.iter().filter_map(waiting).collect();
-        if waiting.is_empty() {
-            self.leave_way(number);
-        }
+        let any = !waiting.is_empty();
         self.try_all_again(waiting);
+        any
     }
 
     /// Nothing waits for the root any more.
