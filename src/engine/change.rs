@@ -3,7 +3,7 @@
 use super::Engine;
 use super::mask::EVENTS;
 use super::scan::gone;
-use super::tree::{Flags, NONE, NodeId};
+use super::tree::{Flags, Marks, NONE, NodeId};
 use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
 use crate::sys::Errno;
@@ -24,11 +24,20 @@ impl<W: World> Engine<W> {
         } else if !follow && self.follows_name(number) {
             self.follow_no_more(number)?;
         }
+        let out_of_step = self.resync.is_some() || self.rescan.is_some();
         let Some(watch) = self.watch_mut(number) else {
             return Ok(());
         };
         let (old, spelled) = (watch.mask, watch.path.clone());
         let before_flags = watch.flags;
+        let mut flags = flags;
+        watch.track_later = None;
+        let track = WatchFlags::TRACK_ENTRIES;
+        if out_of_step && watch.holds_tree() && (flags ^ before_flags).contains(track) {
+            // What is known of entries is just being compared.
+            watch.track_later = Some(flags.contains(track));
+            flags.toggle(track);
+        }
         let new = if mask & IN_MASK_ADD != 0 { mask | (watch.mask & EVENTS) } else { mask };
         // A link or what it leads to: what is watched stays so, unless it is looked for by its name.
         let new = if follow { new } else { new & !IN_DONT_FOLLOW | watch.mask & IN_DONT_FOLLOW };
@@ -69,10 +78,7 @@ impl<W: World> Engine<W> {
             }
         }
         if !after.2.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD) {
-            while self.tree.first(root) != NONE {
-                let child = self.tree.first(root);
-                self.drop_child(child);
-            }
+            self.let_go_below(root, tracked && tracks);
         }
         let deep = WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD;
         let deeper = after.2.difference(before.2) & deep;
@@ -83,8 +89,11 @@ impl<W: World> Engine<W> {
         if tracked && !tracks {
             self.forget_files(root);
         }
-        // What is below was dropped, and the entries of the root with it.
-        let remember = tracks && (!tracked || !after.2.intersects(deep));
+        let remember = tracks && !tracked;
+        if let Some(watch) = self.watch_mut(number) {
+            let all = WatchFlags::AUTO_ADD | WatchFlags::TRACK_ENTRIES;
+            watch.knew = (before.2.intersects(all), tracked);
+        }
         if (!deeper.is_empty() || remember) && self.is_there(number) {
             if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
                 let identity = self.world.identity(&dir).ok();
@@ -93,7 +102,7 @@ impl<W: World> Engine<W> {
                 }
                 self.keep(root, dir);
             }
-            self.push_task(root);
+            self.list_once_more(root);
             if remember || deeper.contains(WatchFlags::AUTO_ADD) {
                 // Where new directories are followed, all that there are are known.
                 self.list_all_below(root);
@@ -143,11 +152,61 @@ impl<W: World> Engine<W> {
                 let next = self.tree.next(child);
                 if self.tree.has(child, Flags::DIR) {
                     stack.push(child);
+                } else if self.tree.marks(child).contains(Marks::REPLACED) {
+                    // A directory stands there, of which it is not told yet.
+                    self.drop_gone(child);
                 } else if !self.tree.flags(dir).intersects(Flags::NOTING | Flags::LISTING) {
                     self.drop_child(child);
                 }
                 child = next;
             }
+        }
+    }
+
+    /// Entries are remembered from now on, or not any more.
+    pub(super) fn track_later(&mut self, number: u32) {
+        let Some(watch) = self.watch_mut(number) else { return };
+        let Some(tracks) = watch.track_later.take() else { return };
+        watch.flags.set(WatchFlags::TRACK_ENTRIES, tracks);
+        watch.knew = (watch.flags.contains(WatchFlags::AUTO_ADD) || !tracks, false);
+        let root = watch.root;
+        self.count_wishes();
+        if !tracks {
+            self.forget_files(root);
+        } else if self.is_there(number) {
+            self.list_once_more(root);
+            self.list_all_below(root);
+        }
+    }
+
+    /// Nothing below the root is watched any more. `keeps`: its own entries are remembered still.
+    fn let_go_below(&mut self, root: NodeId, keeps: bool) {
+        let mut child = self.tree.first(root);
+        while child != NONE {
+            let next = self.tree.next(child);
+            if !keeps {
+                self.drop_child(child);
+            } else if self.tree.has(child, Flags::DIR) {
+                self.let_go_all_of(child);
+            }
+            child = next;
+        }
+    }
+
+    /// A directory is listed for other flags; if it is being told, after that.
+    fn list_once_more(&mut self, node: NodeId) {
+        if self.tree.has(node, Flags::NOTING) {
+            self.to_relist.insert(node);
+        } else {
+            self.relisted.insert(node);
+            self.push_task(node);
+        }
+    }
+
+    /// All of a directory has been told.
+    pub(super) fn list_after_all(&mut self, node: NodeId) {
+        if !self.to_relist.is_empty() && self.to_relist.remove(&node) {
+            self.push_task(node);
         }
     }
 
@@ -158,7 +217,7 @@ impl<W: World> Engine<W> {
             let mut child = self.tree.first_dir(dir);
             while child != NONE {
                 if self.tree.has(child, Flags::DIR) && self.tree.node(child).wd != 0 {
-                    self.push_task(child);
+                    self.list_once_more(child);
                     stack.push(child);
                 }
                 child = self.tree.next(child);

@@ -75,6 +75,8 @@ impl<W: World> Engine<W> {
             gaps: 0,
             left_out: 0,
             rescanning: false,
+            track_later: None,
+            knew: (false, false),
             untouched: false,
             noted: super::Coverage::Complete,
             way: Vec::new(),
@@ -319,23 +321,28 @@ impl<W: World> Engine<W> {
             if let Some(id) = self.watch_of(node).and_then(|number| self.watch(number)) {
                 ids.push(id.id);
             }
-            while self.tree.first(node) != NONE {
-                let child = self.tree.first(node);
-                self.drop_child(child);
-            }
-            self.unwatch(node);
-            self.withdraw(node);
-            self.stop_listing(node);
-            self.cancel_window(node);
-            self.forget_gap(node);
-            self.end_quiet(node);
-            self.rechecks.retain(|asked| asked.dir != node);
-            self.open.retain(|&(open, _)| open != node);
-            self.tree.clear(node, Flags::NOTING);
+            self.let_go_all_of(node);
             self.tree.set(node, Flags::EXCLUDED);
             self.forget_near();
         }
         ids
+    }
+
+    /// A directory and all below it is not watched any more; its own entry stays.
+    pub(super) fn let_go_all_of(&mut self, node: NodeId) {
+        while self.tree.first(node) != NONE {
+            let child = self.tree.first(node);
+            self.drop_child(child);
+        }
+        self.unwatch(node);
+        self.withdraw(node);
+        self.stop_listing(node);
+        self.cancel_window(node);
+        self.forget_gap(node);
+        self.end_quiet(node);
+        self.rechecks.retain(|asked| asked.dir != node);
+        self.open.retain(|&(open, _)| open != node);
+        self.tree.clear(node, Flags::NOTING);
     }
 
     /// Is this path a root, or a directory watched below one?

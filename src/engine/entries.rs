@@ -160,11 +160,7 @@ impl<W: World> Engine<W> {
                 self.tree.mark(old, Marks::REPLACED | kind);
                 return None;
             }
-            let same_kind = self.tree.has(old, Flags::DIR) == is_dir;
-            // A listing has found it, of which nothing is told: it is newer than all that the queue has
-            // of another place or time of this directory.
-            let found = !live && !noting && !self.doubts(parent);
-            if (!unknown && !found) || !same_kind {
+            if !unknown || self.tree.has(old, Flags::DIR) != is_dir {
                 self.drop_child(old);
                 child = None;
             } else if self.tree.has(old, Flags::TOMB) {

@@ -173,6 +173,9 @@ impl<W: World> Engine<W> {
             }
         }
         self.tree.clear(node, Flags::LISTING);
+        if !self.relisted.is_empty() {
+            self.relisted.remove(&node);
+        }
         self.listed(node);
         self.count_task(listing.tag, false);
         // One that is open already is not of this listing.
@@ -221,7 +224,7 @@ impl<W: World> Engine<W> {
         let is_dir = kind == Kind::Directory;
         let follows = is_dir && self.follows(number);
         // What is found only now came while events were lost.
-        let new = noting || listing.compares;
+        let new = noting || listing.compares || self.is_news(number, parent, is_dir);
         let descend = if listing.compares && !noting {
             follows
         } else {
@@ -305,6 +308,15 @@ impl<W: World> Engine<W> {
                 self.scan_failed(number, task, trouble);
             }
         }
+    }
+
+    /// A directory is listed again because of other flags, and all entries of this kind were known before:
+    /// one that is not known has come since. The queue says so, unless that is lost.
+    fn is_news(&self, number: u32, parent: NodeId, is_dir: bool) -> bool {
+        let Some(watch) = self.watch(number).filter(|_| self.relisted.contains(&parent)) else {
+            return false;
+        };
+        if is_dir { watch.knew.0 && !self.gaps.forgets(parent) } else { watch.knew.1 }
     }
 
     /// Are new directories followed?

@@ -50,7 +50,7 @@ mod work;
 mod world;
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 pub use batch::{Batch, Head, Paths};
 pub use control::{Request, WatchStart};
@@ -191,6 +191,10 @@ pub struct Engine<W: World> {
     // The ways to names that are followed, and watches whose way is to be looked at again.
     hidden: Hidden,
     to_look: VecDeque<seek::Glance>,
+    /// Directories that are listed once more because of other flags; those that are to be when they have
+    /// been told.
+    relisted: HashSet<NodeId>,
+    to_relist: HashSet<NodeId>,
     // A watch was given back to the kernel.
     room: bool,
 
@@ -300,6 +304,8 @@ impl<W: World> Engine<W> {
             sync: None,
             hidden: Hidden::default(),
             to_look: VecDeque::new(),
+            relisted: HashSet::new(),
+            to_relist: HashSet::new(),
             room: false,
             doomed: Doomed::default(),
             dropped: Vec::new(),

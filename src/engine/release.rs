@@ -226,6 +226,8 @@ impl<W: World> Engine<W> {
         self.drop_gap(node);
         self.forget_leaf(node);
         self.joins.retain(|&(joined, _)| joined != node);
+        self.relisted.remove(&node);
+        self.to_relist.remove(&node);
         self.open.retain(|&(open, _)| open != node);
         self.narrow.retain(|&narrow| narrow != node);
         self.rechecks.retain(|asked| asked.dir != node);

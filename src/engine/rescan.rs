@@ -279,6 +279,7 @@ impl<W: World> Engine<W> {
                 }
                 self.note_coverage(number);
             }
+            self.track_later(number);
         }
     }
 }

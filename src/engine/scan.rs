@@ -170,7 +170,10 @@ impl<W: World> Engine<W> {
         let Some(number) = self.watch_of(node) else {
             return;
         };
-        if self.tree.has(node, Flags::EXCLUDED) || self.is_vacant(node) {
+        // Nor is anything below the root if that is not asked for any more.
+        let inner = self.tree.node(node).parent != NONE;
+        let unwanted = inner && self.watch(number).is_some_and(|watch| !watch.deep());
+        if unwanted || self.tree.has(node, Flags::EXCLUDED) || self.is_vacant(node) {
             return;
         }
         if !self.admitted(number, node, task.tag) {

@@ -260,6 +260,7 @@ impl<W: World> Engine<W> {
             return;
         }
         self.tree.clear(node, Flags::NOTING);
+        self.list_after_all(node);
         if self.gaps.left_out.len() > self.gaps.most
             && let Some(number) = self.watch_of(node)
         {

@@ -101,6 +101,11 @@ pub struct Watch {
     pub left_out: u64,
     /// Events were lost, and the tree is being brought back in step.
     pub rescanning: bool,
+    /// Entries are to be remembered, or not any more, once it is back in step.
+    pub track_later: Option<bool>,
+    /// Other flags are being taken on: before, all subdirectories, all other entries of what is listed
+    /// for that were known.
+    pub knew: (bool, bool),
     /// Its root is watched, and nothing that came or went in it was told since.
     pub untouched: bool,
     /// The coverage that was told last.

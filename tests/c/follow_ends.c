@@ -69,6 +69,36 @@ static void once(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* The same if its end is that of the name: nothing on the way is watched any more. */
+static void once_gone(void)
+{
+    begin();
+    write_file("x", "1");
+    watch(watcher, "x", IN_CLOSE_WRITE | IN_ONESHOT, FOLLOW, &recorder);
+    remove_file("x");
+    EXPECT(watcher, &recorder, "delete x [root]", "ignored x");
+    nothing_left();
+    inotify_watcher_destroy(watcher);
+}
+
+/* A mask that cannot be is refused, and changes nothing. */
+static void again_refused(void)
+{
+    int64_t id;
+
+    begin();
+    write_file("y", "1");
+    id = watch(watcher, "y", IN_CLOSE_WRITE, FOLLOW, &recorder);
+    CHECK_EQ(inotify_watcher_watch(watcher, "y", IN_CLOSE_WRITE | IN_ONLYDIR, FOLLOW, record, &recorder),
+             -ENOTDIR);
+    write_file("y", "2");
+    EXPECT(watcher, &recorder, "close_write y");
+    CHECK_EQ(watch(watcher, "y", IN_CLOSE_WRITE, FOLLOW, &recorder), id);
+    EXPECT_NOTHING(watcher, &recorder);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 /* Mask and flags change, the id stays. */
 static void again(void)
 {
@@ -328,7 +358,9 @@ int main(void)
     check_case("ends");
     ignored();
     once();
+    once_gone();
     again();
+    again_refused();
     refused();
     check_case("permission");
     as_user(no_permission);

@@ -251,6 +251,53 @@ static void hard_link_below(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* A second watch of a tree, while nobody has read of what was made in it: what happens after the call
+ * is told to both. */
+static void second_watch_late(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder first = {0}, second = {0};
+
+    make_dirs("t");
+    watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE, &first);
+    CHECK_OK(inotify_watcher_sync(watcher));
+    make_dirs("t/d/e");
+    watch(watcher, "t", RINOTIFY_WATCH_MASK, TREE, &second);
+    make_file("t/d/after");
+    make_dir("t/d/sub");
+    make_file("t/d/e/after");
+    EXPECT(watcher, &second, "create t/d/after", "create|is_dir t/d/sub", "create t/d/e/after");
+    EXPECT_SET(watcher, &first, "create|is_dir t/d", "create|is_dir t/d/e [synthetic]",
+               "create t/d/after [synthetic]", "create|is_dir t/d/sub [synthetic]",
+               "create t/d/e/after [synthetic]");
+    make_file("t/d/sub/x");
+    EXPECT(watcher, &first, "create t/d/sub/x");
+    EXPECT(watcher, &second, "create t/d/sub/x");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
+/* An exchange in a directory that is watched alone is no trouble, whoever else asks for renames there. */
+static void exchange_in_one(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder all = {0}, made = {0};
+
+    make_dirs("t/p");
+    make_dirs("t/n");
+    watch(watcher, "t", RINOTIFY_WATCH_MASK, 0, &all);
+    watch(watcher, "t", IN_CREATE, 0, &made);
+    for (int i = 0; i < 2; i++) {
+        exchange("t/p", "t/n");
+        CHECK_OK(inotify_watcher_sync(watcher));
+    }
+    CHECK_EQ(recorder_count(&all, "t [partial]"), 0);
+    recorder_clear(&all);
+    EXPECT_NOTHING(watcher, &made);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     check_begin(240);
@@ -270,5 +317,9 @@ int main(void)
     hard_link();
     check_case("hard-link-below");
     hard_link_below();
+    check_case("second-watch-late");
+    second_watch_late();
+    check_case("exchange-in-one");
+    exchange_in_one();
     return 0;
 }

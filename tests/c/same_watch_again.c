@@ -271,6 +271,30 @@ static void followed_later(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* Entries are to be remembered while they are being told for the first time: each is told once. */
+static void tracked_while_told(void)
+{
+    inotify_watcher_options options = {.size = sizeof options, .max_events = 64};
+    inotify_watcher *watcher = inotify_watcher_create(&options);
+    struct recorder recorder = {0};
+    uint32_t flags = TREE | RINOTIFY_WATCH_EMIT_EXISTING;
+    char path[32];
+
+    make_dirs("many");
+    for (int i = 0; i < 300; i++) {
+        snprintf(path, sizeof path, "many/f%d", i);
+        make_file(path);
+    }
+    watch(watcher, "many", IN_CREATE, flags, &recorder);
+    CHECK(inotify_watcher_do_read(watcher) > 0);
+    watch(watcher, "many", IN_CREATE, flags | RINOTIFY_WATCH_TRACK_ENTRIES, &recorder);
+    drain(watcher);
+    CHECK_EQ(recorder.count, 300);
+    recorder_clear(&recorder);
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 int main(void)
 {
     check_begin(240);
@@ -298,5 +322,7 @@ int main(void)
     once_more();
     check_case("followed-later");
     followed_later();
+    check_case("tracked-while-told");
+    tracked_while_told();
     return 0;
 }
