@@ -349,6 +349,7 @@ impl<W: World> Engine<W> {
         }
         self.end_rescan();
         self.all_placed();
+        self.mark_lost_again();
         let left = self.has_work();
         if left {
             if !self.doomed.echoes() {

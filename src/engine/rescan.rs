@@ -56,6 +56,15 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// With an empty queue its mark must have come out. Were it dropped behind bytes that are no events, all
+    /// would be waited for without an end.
+    pub(super) fn mark_lost_again(&mut self) {
+        let waits = self.resync.is_some() && self.unmarked.is_none() && self.input.is_empty();
+        if waits && self.world.queued() == 0 {
+            self.mark_loss();
+        }
+    }
+
     /// The poke file that marks the end of the latest loss. An older mark can still be on its way if
     /// two overflows were read at once.
     pub(super) fn loss(&self) -> usize {
