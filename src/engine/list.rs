@@ -98,6 +98,7 @@ impl<W: World> Engine<W> {
         let folds = (noting || tracks)
             && !listing.compares
             && !self.gaps.is_quiet(node)
+            && !self.is_news(number, node, false)
             && !self.rechecks.iter().any(|asked| asked.dir == node);
         let mut folding = std::mem::take(&mut self.folding);
         while *left > 0 && listing.more && self.looks >= READING {
