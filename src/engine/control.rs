@@ -323,7 +323,6 @@ impl<W: World> Engine<W> {
             }
             self.let_go_all_of(node);
             self.tree.set(node, Flags::EXCLUDED);
-            self.forget_near();
         }
         ids
     }
@@ -343,6 +342,7 @@ impl<W: World> Engine<W> {
         self.rechecks.retain(|asked| asked.dir != node);
         self.open.retain(|&(open, _)| open != node);
         self.tree.clear(node, Flags::NOTING);
+        self.forget_near();
     }
 
     /// Is this path a root, or a directory watched below one?

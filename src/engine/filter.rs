@@ -132,22 +132,9 @@ impl<W: World> Engine<W> {
     /// A directory is not wanted: whatever of it is watched is let go. It keeps its node, because
     /// its entry is still the parent's to tell.
     pub(super) fn leave_out(&mut self, node: NodeId) {
-        while self.tree.first(node) != NONE {
-            let child = self.tree.first(node);
-            self.drop_child(child);
-        }
-        self.withdraw(node);
-        self.stop_listing(node);
-        self.cancel_window(node);
-        self.unwatch(node);
-        self.tree.clear(node, Flags::NOTING);
-        self.forget_gap(node);
-        self.end_quiet(node);
-        self.rechecks.retain(|asked| asked.dir != node);
-        self.open.retain(|&(open, _)| open != node);
+        self.let_go_all_of(node);
         self.tree.unmark(node, Marks::JUDGED | Marks::AGREED);
         self.tree.mark(node, Marks::LEFT_OUT);
-        self.forget_near();
     }
 
     /// The question that is to be put to the caller next: of a watch that is being made, or of all

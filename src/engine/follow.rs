@@ -171,6 +171,8 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch_mut(number) else { return };
         watch.flags -= WatchFlags::FOLLOW_NAME;
         if let Some(follow) = watch.follow.take() {
+            // What was history before is not news now.
+            watch.born = watch.born.max(follow.since);
             self.leave_steps(number, follow.steps);
         }
     }
