@@ -148,6 +148,8 @@ impl<W: World> Engine<W> {
         let flags = self.watch(number)?.flags;
         let follow = is_dir && flags.contains(WatchFlags::AUTO_ADD);
         let mut child = self.tree.child(parent, name);
+        // A listing under way can still have what had the name before: it must find it taken.
+        let blocks = child.is_some() && self.tree.has(parent, Flags::LISTING);
         if let Some(old) = child {
             let unknown = self.tree.flags(old).intersects(Flags::PENDING | Flags::TOMB)
                 && !self.tree.has(old, Flags::DOUBT);
@@ -168,7 +170,8 @@ impl<W: World> Engine<W> {
             }
         }
         let tracks = self.tracks(number);
-        if child.is_none() && !noting && !follow && !tracks {
+        let remembered = noting || follow || tracks;
+        if child.is_none() && !remembered && !blocks {
             return None;
         }
         let kind = if is_dir { Flags::DIR } else { Flags::empty() };
@@ -181,7 +184,7 @@ impl<W: World> Engine<W> {
         }
         if live {
             self.tree.clear(node, Flags::PENDING);
-        } else if noting || (child.is_none() && self.doubts(parent)) {
+        } else if noting || (child.is_none() && remembered && self.doubts(parent)) {
             self.tree.set(node, Flags::PENDING);
         }
         if follow && self.welcome(number, node) {
