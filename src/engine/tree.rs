@@ -253,6 +253,7 @@ impl Tree {
 
     /// A child; there must be none of this name yet.
     pub fn add(&mut self, parent: NodeId, name: &[u8], flags: Flags) -> NodeId {
+        debug_assert!(!self.is_among_the_latest(parent, name), "a second child of one name");
         let (place, name_len) = self.names.add(name);
         self.added += 1;
         let id = self.fresh(Node {
@@ -268,6 +269,14 @@ impl Tree {
         });
         self.link(id, parent);
         id
+    }
+
+    /// Without an index, which is made when a name is asked for.
+    fn is_among_the_latest(&self, parent: NodeId, name: &[u8]) -> bool {
+        let some = |id: NodeId| (id != NONE).then_some(id);
+        let children =
+            std::iter::successors(some(self.first_dir(parent)), |&id| some(self.next(id)));
+        children.take(FEW).any(|id| self.name(id) == name)
     }
 
     fn link(&mut self, id: NodeId, parent: NodeId) {
@@ -289,6 +298,7 @@ impl Tree {
     /// Takes a node, with all below it, out of the tree.
     pub fn detach(&mut self, id: NodeId) {
         let Node { parent, next, prev, .. } = *self.node(id);
+        debug_assert!(parent != NONE, "taken out twice");
         if self.node(parent).is_indexed() {
             let hash = self.hash_of(id);
             self.index.get_mut().remove(hash, id);
@@ -326,7 +336,9 @@ impl Tree {
     /// Frees a node that is out of the tree and has no children. If a list still has it, it stays
     /// as `DEAD` until `recycle`.
     pub fn free(&mut self, id: NodeId) {
+        debug_assert!(!self.has(id, Flags::DEAD), "freed twice");
         self.drop_fold(id);
+        debug_assert!(self.node(id).parent == NONE && self.first_dir(id) == NONE);
         let node = self.node(id);
         if !node.flags.contains(Flags::ROOT) {
             let (place, len) = (node.place(), node.name_len);
@@ -344,6 +356,7 @@ impl Tree {
 
     /// A dead node has left a list.
     pub fn unlist(&mut self, id: NodeId, list: Flags) {
+        debug_assert!(self.has(id, list), "it has left the list before");
         self.clear(id, list);
         if self.flags(id) == Flags::DEAD {
             self.recycle(id);

@@ -37,7 +37,7 @@ fn limits(byte: usize) -> Limits {
     Limits {
         read_size: [512, 65_536, 288, 4096][byte & 3],
         max_events: [4096, 1, 3, 64][byte >> 2 & 3],
-        max_scan: [1024, 16, 40, 4096][byte >> 4 & 3],
+        max_scan: [1024, 16, 40, 4][byte >> 4 & 3],
     }
 }
 
