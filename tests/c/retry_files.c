@@ -91,6 +91,29 @@ static void followed_later(void)
     inotify_watcher_destroy(watcher);
 }
 
+/* While there is no descriptor for a look, what is known of the way is kept: what happens on it when
+ * there is room again is seen, though nobody asks for it. */
+static void followed_still(void)
+{
+    inotify_watcher *watcher = create();
+    struct recorder recorder = {0};
+
+    make_dirs("s/b");
+    write_file("s/b/x", "1");
+    watch(watcher, "s/b/x", IN_CLOSE_WRITE, RINOTIFY_WATCH_FOLLOW_NAME, &recorder);
+    EXPECT_NOTHING(watcher, &recorder);
+    allow(0);
+    move("s", "away");
+    move("away", "s");
+    CHECK_OK(inotify_watcher_sync(watcher));
+    allow_all();
+    EXPECT(watcher, &recorder, "/ [error EMFILE]", "s/b/x [partial]");
+    move("s/b", "s/c");
+    EXPECT(watcher, &recorder, "delete s/b/x [root] [synthetic]", "s/b/x [complete]");
+    CHECK_TABLES(watcher);
+    inotify_watcher_destroy(watcher);
+}
+
 /* A root that is to be listed again, and goes before it is, while there is more to do than one call
  * does. */
 static void gone_first(void)
@@ -216,5 +239,7 @@ int main(void)
     gone_first();
     check_case("followed-later");
     followed_later();
+    check_case("followed-still");
+    followed_still();
     return 0;
 }
