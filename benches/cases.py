@@ -12,6 +12,7 @@ Metric = collections.namedtuple("Metric", "key unit reference reach stretch")
 Group = collections.namedtuple("Group", "name work title cases metrics")
 
 OURS = "rinotify"
+PEERS = ["inotifytools", "uv", "notify", "fswatch"]
 
 
 def thousands(number):
