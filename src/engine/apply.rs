@@ -23,6 +23,9 @@ impl<W: World> Engine<W> {
         let mut worked = false;
         let mut pokes = self.world.poke_wds();
         while !self.full(batch) && self.settling.is_none() && self.halts == 0 {
+            if let Some(from) = self.unforeseen.take() {
+                self.foresee(from);
+            }
             if self.hurry(batch) {
                 worked = true;
                 continue;

@@ -42,7 +42,7 @@ impl<W: World> Engine<W> {
     /// then they were elsewhere, and so was what the queue tells of them. They are compared once more.
     #[cold]
     pub(super) fn foresee(&mut self, from: usize) {
-        let Some(tag) = self.rescan else { return };
+        let Some(tag) = self.rescan.filter(|_| self.resync.is_none()) else { return };
         let mut come = Vec::new();
         for raw in self.input.from(from) {
             if raw.mask & (IN_MOVED_TO | IN_ISDIR) == IN_MOVED_TO | IN_ISDIR
@@ -55,8 +55,9 @@ impl<W: World> Engine<W> {
             }
         }
         for &child in &come {
-            // One that comes more than once, or below another one, is not walked again.
-            if !self.is_placed(child) {
+            // One that comes more than once, or below another one, is not walked again; and what was
+            // found there, and is not told yet, has gone with that.
+            if self.watch_of(child).is_none() || !self.is_placed(child) {
                 continue;
             }
             // With all that was found below.

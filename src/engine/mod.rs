@@ -161,6 +161,8 @@ pub struct Engine<W: World> {
     // A bit for each that was compared without being listed.
     leaves: Vec<u64>,
     unplaced: bool,
+    // From here on what was read has not been looked through for directories that are still to come.
+    unforeseen: Option<usize>,
     // What is remembered of entries, if a watch wants it.
     prints: Prints,
     tracking: bool,
@@ -286,6 +288,7 @@ impl<W: World> Engine<W> {
             placed: None,
             leaves: Vec::new(),
             unplaced: false,
+            unforeseen: None,
             prints: Prints::default(),
             tracking: false,
             looking: false,
@@ -388,8 +391,9 @@ impl<W: World> Engine<W> {
             self.counters.reads += 1;
             // What could not be reached may be now, whatever it was that came.
             self.stale |= !self.blocked.is_empty() || self.to_recheck();
-            if self.rescan.is_some() && self.resync.is_none() {
-                self.foresee(self.input.end() - got);
+            if self.rescan.is_some() {
+                // Not at once: an event can be in the middle of being used.
+                self.unforeseen.get_or_insert(self.input.end() - got);
             }
         }
         Ok(got)

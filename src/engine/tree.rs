@@ -131,6 +131,7 @@ impl Tree {
 
     /// Sets flags.
     pub fn set(&mut self, id: NodeId, flags: Flags) {
+        debug_assert!(!self.has(id, Flags::DEAD), "of what was freed");
         self.nodes[id as usize].flags |= flags;
     }
 
@@ -147,6 +148,7 @@ impl Tree {
 
     /// Sets marks.
     pub fn mark(&mut self, id: NodeId, marks: Marks) {
+        debug_assert!(!self.has(id, Flags::DEAD), "of what was freed");
         self.nodes[id as usize].marks |= marks;
     }
 
