@@ -294,3 +294,42 @@ impl Scene {
         if pending > 0 { Err(format!("{pending} things are still to be done")) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::replay::Op;
+
+    /// Bytes that are no events are dropped, with all that was read behind them.
+    #[test]
+    fn a_loss_ends_though_its_mark_is_dropped() {
+        let mut world = Replay::new();
+        for dir in ["/t", "/t/a", "/t/a/b", "/t/c"] {
+            world.disk.run(&Op::Mkdir(dir.into())).unwrap();
+        }
+        let limits = Limits { read_size: 288, max_events: 4096, max_scan: 4 };
+        let mut scene = Scene::new(world, limits);
+        scene.watch_with(1, b"/t", libc::IN_ALL_EVENTS, 3, &Filter::default()).unwrap();
+        let event = |mask: u32| {
+            let [wd, cookie, len] = [[0; 4]; 3];
+            [wd, mask.to_ne_bytes(), cookie, len].concat()
+        };
+        let chunk = |events: &[u32], more: usize| {
+            let mut bytes: Vec<_> = events.iter().flat_map(|&mask| event(mask)).collect();
+            bytes.resize(bytes.len() + more, 0);
+            bytes
+        };
+        let mut told = Vec::new();
+        let (once, again) =
+            (chunk(&[libc::IN_Q_OVERFLOW], 24), chunk(&[0, libc::IN_Q_OVERFLOW], 344));
+        for bytes in [once, Vec::new(), again, vec![0]] {
+            if !bytes.is_empty() {
+                scene.engine.world.disk.garbage.push_back(bytes);
+            }
+            told.extend(scene.turn().unwrap().1);
+        }
+        told.extend(scene.drain().unwrap());
+        let told: Vec<_> = told.iter().map(|told| told.mask).collect();
+        assert_eq!(told.iter().filter(|&&mask| mask == libc::IN_Q_OVERFLOW).count(), 2);
+    }
+}
