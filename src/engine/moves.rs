@@ -140,6 +140,10 @@ impl<W: World> Engine<W> {
                 let twin = held.twin();
                 self.arrive(batch, number, target, &to, name.get(), Some(held));
                 for &other in &nodes[1..] {
+                    // It can have gone with what the first one has taken the place of.
+                    if self.tree.node(other).wd != to.wd {
+                        continue;
+                    }
                     self.arrive(batch, number, other, &to, name.get(), Some(twin.twin()));
                 }
                 return;

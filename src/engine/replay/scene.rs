@@ -298,7 +298,51 @@ impl Scene {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::replay::Op;
+    use crate::engine::replay::{Call, Op};
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    /// A parent of a thousand names that are followed is replaced: no turn walks along all of their ways.
+    #[test]
+    fn many_names_are_looked_at_in_steps() {
+        const NAMES: usize = 1000;
+        let opened = Rc::new(Cell::new(0));
+        let counted = opened.clone();
+        let mut world = Replay::new();
+        world.between = Some(Box::new(move |_, call, _| {
+            counted.set(counted.get() + usize::from(call == Call::Open));
+        }));
+        for path in ["/a", "/b"] {
+            world.disk.run(&Op::Mkdir(path.into())).unwrap();
+        }
+        let name = |dir: &str, number: usize| format!("/{dir}/{number}").into_bytes();
+        for number in 0..NAMES {
+            world.disk.run(&Op::Create(name("a", number))).unwrap();
+            world.disk.run(&Op::Create(name("b", number))).unwrap();
+        }
+        let limits = Limits { read_size: 65_536, max_events: 4096, max_scan: 1024 };
+        let mut scene = Scene::new(world, limits);
+        for id in 0..NAMES {
+            let path = name("a", id);
+            let id = i64::try_from(id).unwrap();
+            scene.watch_with(id, &path, libc::IN_CLOSE_WRITE, 0x20, &Filter::default()).unwrap();
+        }
+        scene.drain().unwrap();
+        let walk = 4;
+        let exchange = Op::Exchange(b"/a".to_vec(), b"/b".to_vec());
+        scene.engine.world.disk.run(&exchange).unwrap();
+        let mut came = vec![false; NAMES];
+        while scene.engine.world.disk.queued() > 0 {
+            opened.set(0);
+            let (_, told) = scene.turn().unwrap();
+            assert!(opened.get() <= walk * NAMES / 4, "{} in one turn", opened.get());
+            for told in told {
+                let is = usize::try_from(told.watch).unwrap();
+                came[is] = told.mask & libc::IN_MOVED_TO != 0;
+            }
+        }
+        assert!(came.iter().all(|&came| came), "some are not told");
+    }
 
     /// Bytes that are no events are dropped, with all that was read behind them.
     #[test]
