@@ -43,15 +43,19 @@ impl<W: World> Engine<W> {
     #[cold]
     pub(super) fn foresee(&mut self, from: usize) {
         let Some(tag) = self.rescan.filter(|_| self.resync.is_none()) else { return };
-        let mut come = Vec::new();
+        let (mut come, mut dirs) = (Vec::new(), Vec::new());
         for raw in self.input.from(from) {
-            if raw.mask & (IN_MOVED_TO | IN_ISDIR) == IN_MOVED_TO | IN_ISDIR
-                && let Some(dir) = self.wds.get(raw.wd)
-                && let Some(child) = self.tree.dir(dir, self.input.name(&raw))
-                && self.tree.node(child).wd != 0
-                && self.is_placed(child)
-            {
-                come.push(child);
+            if raw.mask & (IN_MOVED_TO | IN_ISDIR) != IN_MOVED_TO | IN_ISDIR {
+                continue;
+            }
+            self.wds.all(&self.tree, raw.wd, &mut dirs);
+            for &dir in &dirs {
+                if let Some(child) = self.tree.dir(dir, self.input.name(&raw))
+                    && self.tree.node(child).wd != 0
+                    && self.is_placed(child)
+                {
+                    come.push(child);
+                }
             }
         }
         for &child in &come {

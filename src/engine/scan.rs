@@ -95,6 +95,10 @@ impl<W: World> Engine<W> {
             }
         }
         self.wait_for_lookups();
+        if !self.input.is_empty() {
+            // A call that makes a watch has scanned while events that were read are not used yet.
+            self.unforeseen = Some(self.input.position());
+        }
         if self.tasks.is_empty() && self.listing.is_none() {
             // An open directory would keep a deleted one alive, and its file system busy.
             self.open.clear();
