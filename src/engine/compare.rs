@@ -130,9 +130,10 @@ impl<W: World> Engine<W> {
         }
         let wd = self.tree.node(child).wd;
         if wd == 0 {
-            let followed = self.follows(number) && self.descends(number, listing.node);
+            // Where all entries are remembered one without a wd can be one that nobody follows.
+            let followed = self.descends(number, listing.node) && (self.follows(number) || !tracks);
             if followed || self.tree.flags(child).intersects(Flags::UNCOVERED | Flags::NOTING) {
-                self.tree.mark(child, Marks::STALE);
+                self.doubt_inside(number, child);
                 self.push_front(child, listing.tag);
             }
             return true;
@@ -146,7 +147,7 @@ impl<W: World> Engine<W> {
                     && !self.tree.has_children(child)
                     && !self.tree.flags(child).intersects(open);
                 if !bare || self.world.links_of(&listing.dir, name) != Ok(2) {
-                    self.tree.mark(child, Marks::STALE);
+                    self.doubt_inside(number, child);
                     self.push_front(child, listing.tag);
                 } else {
                     self.tree.unmark(child, Marks::STALE);
@@ -168,10 +169,24 @@ impl<W: World> Engine<W> {
             }
             Err(errno) => {
                 // There is a directory; whether it is the same cannot be known yet.
-                self.tree.mark(child, Marks::STALE);
+                self.doubt_inside(number, child);
                 self.uncover(number, child, errno, "inotify_add_watch");
                 true
             }
+        }
+    }
+
+    /// What is believed of a directory's inside is to be compared. If it could never be listed, and
+    /// nothing is told of what a first listing finds, there is nothing believed: it is covered as if it
+    /// were the first time.
+    fn doubt_inside(&mut self, number: u32, dir: NodeId) {
+        let never = self.tree.node(dir).wd == 0 || self.gaps.unlisted(dir);
+        let blank = never
+            && !self.announces(number)
+            && !self.tree.has(dir, Flags::NOTING)
+            && !self.tree.has_children(dir);
+        if !blank {
+            self.tree.mark(dir, Marks::STALE);
         }
     }
 
