@@ -99,8 +99,8 @@ impl<W: World> Engine<W> {
         self.world.settle(dir)
     }
 
-    /// Where a directory goes that was taken away: its MOVED_TO, or none if it left what is
-    /// watched, which its MOVE_SELF shows.
+    /// Where a directory goes that was taken away: its MOVED_TO, or none if it left what is watched,
+    /// which its MOVE_SELF shows, or something else that happens where it was.
     pub(super) fn destination(
         &mut self,
         from: NodeId,
@@ -108,11 +108,16 @@ impl<W: World> Engine<W> {
         cookie: u32,
         wd: i32,
     ) -> Option<Raw> {
+        let from_wd = match self.tree.node(from).wd {
+            0 => i32::MIN,
+            wd => wd,
+        };
         self.look(from, after, |_, raw| {
             if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
                 return Seen::Yes(*raw);
             }
-            let settled = raw.wd == wd && raw.mask & (IN_MOVE_SELF | IN_IGNORED) != 0;
+            let settled = raw.wd == wd && raw.mask & (IN_MOVE_SELF | IN_IGNORED) != 0
+                || raw.wd == from_wd && raw.mask & DIRENT != 0;
             if settled || raw.mask & IN_Q_OVERFLOW != 0 { Seen::No } else { Seen::End }
         })
     }
