@@ -221,6 +221,22 @@ impl Mirror {
         true
     }
 
+    /// The directories that are believed to be there and watched.
+    pub fn watched(&self) -> Vec<Vec<u8>> {
+        let followed = self.name.as_ref().is_none_or(|name| name.deep && name.there);
+        let mut stack = if followed { vec![(self.root.clone(), &self.tree)] } else { Vec::new() };
+        let mut all = Vec::new();
+        while let Some((path, entry)) = stack.pop() {
+            for (name, below) in &entry.below {
+                if below.is_dir && !below.left_out {
+                    stack.push(([&path[..], b"/", name].concat(), below));
+                }
+            }
+            all.push(path);
+        }
+        all
+    }
+
     fn dir(&mut self, path: &[u8]) -> Result<&mut Entry, String> {
         let below = path
             .strip_prefix(&self.root[..])

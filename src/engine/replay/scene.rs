@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::mirror::{Filter, Mirror, Told};
-use super::{Ino, Replay};
+use super::{Ino, Op, Replay};
 #[cfg(fuzzing)]
 use crate::engine::Coverage;
 use crate::engine::{Batch, Engine, Limits, Paths, Request, WatchFlags, WatchStart};
@@ -291,14 +291,63 @@ impl Scene {
         if covered && nodes != (points.len() + vacant) as u64 {
             return Err(format!("there are {nodes} directories, {} are watched", points.len()));
         }
-        if pending > 0 { Err(format!("{pending} things are still to be done")) } else { Ok(()) }
+        if pending > 0 {
+            return Err(format!("{pending} things are still to be done"));
+        }
+        if self.engine.gaps.is_empty() { self.probe() } else { Ok(()) }
+    }
+
+    /// A file comes to each directory that is watched: each watch tells it once, with the right path.
+    fn probe(&mut self) -> Result<(), String> {
+        const PROBE: &[u8] = b"probe";
+        self.engine.world.between = None;
+        let disk = &mut self.engine.world.disk;
+        disk.queue_limit = usize::MAX;
+        let mut stack = vec![(Vec::new(), disk.resolve(b"/").map_err(|e| format!("{e:?}"))?)];
+        let mut dirs = Vec::new();
+        while let Some((path, ino)) = stack.pop() {
+            for (name, &(below, _)) in disk.entries(ino).into_iter().flatten() {
+                if disk.is_dir(below) {
+                    stack.push(([&path[..], b"/", name].concat(), below));
+                }
+            }
+            dirs.push(path);
+        }
+        for dir in &dirs {
+            // One that is there already is as good.
+            let op = Op::Create([&dir[..], b"/", PROBE].concat());
+            let _ = disk.run(&op);
+        }
+        let told = self.drain()?;
+        for (&id, mirror) in &self.watches {
+            let Some(mirror) = mirror else { continue };
+            if !mirror.is_there(&self.engine.world.disk) {
+                continue;
+            }
+            let is = |told: &&Told| told.watch == id && told.path.ends_with(PROBE);
+            let mut came: Vec<_> = told.iter().filter(is).map(|told| told.path.clone()).collect();
+            let dirs = mirror.watched();
+            let mut wanted: Vec<_> =
+                dirs.into_iter().map(|dir| [&dir[..], b"/", PROBE].concat()).collect();
+            came.sort_unstable();
+            wanted.sort_unstable();
+            if came != wanted {
+                let text = |paths: &[Vec<u8>]| {
+                    let texts = paths.iter().map(|path| String::from_utf8_lossy(path).into_owned());
+                    texts.collect::<Vec<_>>().join(" ")
+                };
+                let (came, wanted) = (text(&came), text(&wanted));
+                return Err(format!("watch {id} tells of {came}, there are {wanted}"));
+            }
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::replay::{Call, Op};
+    use crate::engine::replay::Call;
     use std::cell::Cell;
     use std::rc::Rc;
 
