@@ -25,6 +25,10 @@ impl<W: World> Engine<W> {
         let known =
             known.is_some_and(|known| known.anchor == anchor && known.waiting.contains(&node));
         if known {
+            // The mode can have changed back and again since it was asked for, which the queue tells.
+            if let Some(follow) = self.followed(number).filter(|_| anchor == blocker) {
+                follow.blocked = true;
+            }
             return;
         }
         self.unblock(node);

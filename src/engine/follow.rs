@@ -54,7 +54,7 @@ pub struct Follow {
     pub(super) broken: bool,
     /// It is about to become a watch that follows its name.
     pub(super) joining: bool,
-    /// What is below could not be reached by it.
+    /// What is below could not be reached by it, and is tried again when a mode on the way changes.
     pub(super) blocked: bool,
     /// Could not be reached to be listed.
     pub(super) unlisted: bool,
@@ -291,7 +291,8 @@ impl<W: World> Engine<W> {
         } else if raw.mask & IN_ATTRIB != 0 {
             let waits = |failure: &Failure| failure.errno.0 == libc::EACCES;
             let trouble = [&follow.trouble, &follow.blind].into_iter().flatten();
-            if trouble.into_iter().any(waits) && seen >= follow.looked {
+            let waiting = trouble.into_iter().any(waits) || follow.blocked;
+            if waiting && seen >= follow.looked {
                 self.seek(number);
             }
         } else if trusted && raw.mask & DIRENT != 0 {

@@ -58,6 +58,8 @@ struct Plan {
     first: bool,
     /// Only where the name leads is to be known; what is there is not to be watched.
     way: bool,
+    /// A mode on the way has been in the way of what is below the root.
+    modes: bool,
 }
 
 /// No room for another watch or descriptor: the world is as it was.
@@ -105,6 +107,7 @@ impl<W: World> Engine<W> {
             closes: watch.closes(),
             first: watch.building,
             way: watch.follow.is_none(),
+            modes: watch.follow.as_ref().is_some_and(|follow| follow.blocked),
         };
         walk.end = match self.go(&plan, &mut walk) {
             Ok(end) => end,
@@ -132,7 +135,7 @@ impl<W: World> Engine<W> {
             };
             let last = names.is_empty();
             walk.steps.push(Step { wd, name: name.clone() });
-            if last && plan.way {
+            if plan.modes || (last && plan.way) {
                 self.ask_more(walk, walk.steps.len() - 1, &dir, IN_ATTRIB);
             }
             if last && plan.closes {

@@ -24,12 +24,10 @@ impl<W: World> Engine<W> {
 
     /// The same for a root whose mode is in the way, or that of a directory above it.
     pub(super) fn await_root_mode(&mut self, number: u32) {
-        if self.follows_name(number) {
-            // What its own way is blocked by is for the name to tell, unless it is open again by then.
-            let blocked = self.open_root(number).is_err();
-            if let Some(follow) = self.followed(number) {
-                follow.blocked |= blocked;
-            }
+        if let Some(follow) = self.followed(number) {
+            // What its own way is blocked by is for the name to tell, unless it is open again by then:
+            // then it is tried once more, after the modes on the way are asked for.
+            follow.blocked = true;
             self.seek_later(number);
         } else {
             self.watch_way(number);
