@@ -62,6 +62,27 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// A node is not to be scanned any more: what it was is let go.
+    pub(super) fn drop_task(&mut self, node: NodeId) {
+        if !self.tree.has(node, Flags::TASK) {
+            return;
+        }
+        let mut tags = Vec::new();
+        let mut keep = |task: &Task| {
+            let keep = task.node != node;
+            if !keep {
+                tags.push(task.tag);
+            }
+            keep
+        };
+        self.tasks.retain(&mut keep);
+        self.blocked.retain(&mut keep);
+        self.tree.unlist(node, Flags::TASK);
+        for tag in tags {
+            self.count_task(tag, false);
+        }
+    }
+
     /// A bounded step. True if anything was done.
     pub(super) fn scan(&mut self, budget: usize) -> bool {
         if self.outdate() {

@@ -143,10 +143,11 @@ impl<W: World> Engine<W> {
         }
         self.unsettle(root);
         self.stop_listing(root);
+        // What comes in its place can be something that is not listed.
+        self.drop_task(root);
         self.cancel_window(root);
         self.release_wd(root);
-        let kept = Flags::ROOT | Flags::LISTED;
-        self.tree.clear(root, !kept);
+        self.tree.clear(root, !Flags::ROOT);
         self.tree.unmark(root, Marks::all());
         self.drop_gap(root);
         self.withdraw(root);
