@@ -109,6 +109,8 @@ impl<W: World> Engine<W> {
                 let keep = no_room(found.errno) || joining;
                 self.note_trouble(number, Some(&found));
                 failure = Some(found);
+                // Before what was not covered below is forgotten: it is no better than it was.
+                self.note_uncovered(number);
                 if !keep && was != 0 {
                     self.vacate(number);
                 }
