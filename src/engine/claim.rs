@@ -144,6 +144,11 @@ impl<W: World> Engine<W> {
         self.joins.iter().any(|&(joined, seq)| joined == node && self.seen < seq)
     }
 
+    /// Was it watched for less before, and the queue has not caught up with the mark of that yet?
+    pub(super) fn joined(&self, node: NodeId) -> bool {
+        self.joins.iter().any(|&(joined, _)| joined == node)
+    }
+
     /// Two nodes of different watches for one entry of one directory.
     pub(super) fn same_place(&self, a: NodeId, b: NodeId) -> bool {
         let (pa, pb) = (self.tree.node(a).parent, self.tree.node(b).parent);

@@ -249,8 +249,12 @@ impl<W: World> Engine<W> {
                 self.adopt(number, node, wd);
                 if self.tree.has(node, Flags::UNLISTED) {
                     self.push_window(node, tag);
-                } else {
+                } else if !self.joined(node) {
                     self.begin_listing(node, tag, dir, true);
+                } else {
+                    // What was read is older than the mark before which no event counts.
+                    let dir = self.world.open_to_list(&dir, b".").map_err(open)?;
+                    self.begin_listing(node, tag, dir, false);
                 }
                 return Ok(());
             }
