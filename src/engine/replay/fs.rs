@@ -259,16 +259,34 @@ impl Disk {
 
     /// What a path leads to, through symbolic links.
     pub fn follow(&self, path: &[u8]) -> Result<Ino, Errno> {
-        self.go(path, &|_, _| Ok(()))
+        self.go(path, &|_, _| Ok(())).and_then(|(ino, only_dir)| self.at_end(ino, only_dir))
+    }
+
+    /// Is something in the way: a circle of links, or a file where a link ends in a slash?
+    pub fn is_refused(&self, path: &[u8]) -> bool {
+        match self.go(path, &|_, _| Ok(())) {
+            Ok((ino, only_dir)) => self.at_end(ino, only_dir).is_err(),
+            Err(errno) => errno.0 == libc::ELOOP,
+        }
     }
 
     /// The same, as far as the modes let the library go.
     pub fn reach(&self, path: &[u8]) -> Result<Ino, Errno> {
-        self.go(path, &|disk, dir| disk.search(dir, b".").map(|_| ()))
+        let may = |disk: &Self, dir| disk.search(dir, b".").map(|_| ());
+        self.go(path, &may).and_then(|(ino, only_dir)| self.at_end(ino, only_dir))
     }
 
-    fn go(&self, path: &[u8], may: &dyn Fn(&Self, Ino) -> Result<(), Errno>) -> Result<Ino, Errno> {
-        let (mut at, mut links) = (ROOT, 0);
+    fn at_end(&self, ino: Ino, only_dir: bool) -> Result<Ino, Errno> {
+        if only_dir && !self.is_dir(ino) { error(libc::ENOTDIR) } else { Ok(ino) }
+    }
+
+    /// What a path leads to, and whether that has to be a directory, since the last link ends in a slash.
+    fn go(
+        &self,
+        path: &[u8],
+        may: &dyn Fn(&Self, Ino) -> Result<(), Errno>,
+    ) -> Result<(Ino, bool), Errno> {
+        let (mut at, mut links, mut only_dir) = (ROOT, 0, false);
         let mut names = Vec::new();
         push_names(path, &mut names);
         while let Some(name) = names.pop() {
@@ -288,9 +306,10 @@ impl Disk {
             if target.first() == Some(&b'/') {
                 at = ROOT;
             }
+            only_dir |= names.is_empty() && target.last() == Some(&b'/');
             push_names(target, &mut names);
         }
-        Ok(at)
+        Ok((at, only_dir))
     }
 
     /// What is written in a symbolic link.

@@ -349,10 +349,10 @@ impl Mirror {
     /// Does the path of the root still lead to it?
     pub fn is_there(&self, disk: &Disk) -> bool {
         if let Some(name) = &self.name {
-            // Nothing can be in the way of one that is not there but a circle of links.
+            // Nothing else can be in the way of one that is not there.
             return match disk.follow(&self.root) {
                 Ok(ino) => !name.deep || disk.is_dir(ino),
-                Err(errno) => errno.0 != libc::ELOOP,
+                Err(_) => !disk.is_refused(&self.root),
             };
         }
         disk.resolve(&self.root) == Ok(self.ino)
