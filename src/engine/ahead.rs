@@ -6,7 +6,7 @@
 use super::Engine;
 use super::input::Raw;
 use super::mask::{DIRENT, MOVE};
-use super::tree::{Flags, NodeId};
+use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 
 use libc::{IN_IGNORED, IN_MOVE_SELF, IN_MOVED_TO, IN_Q_OVERFLOW};
@@ -69,6 +69,13 @@ impl<W: World> Engine<W> {
                 patience -= 1;
                 self.world.give_way();
             }
+        }
+    }
+
+    /// A name in this directory has shown what it leads to.
+    pub(super) fn note_lookup(&mut self, dir: NodeId) {
+        if dir != NONE && self.looked_up.last() != Some(&dir) {
+            self.looked_up.push(dir);
         }
     }
 

@@ -120,9 +120,7 @@ impl<W: World> Engine<W> {
         }
         self.tree.clear(node, Flags::PROVEN);
         self.tree.set(node, flags);
-        if parent != NONE && self.looked_up.last() != Some(&parent) {
-            self.looked_up.push(parent);
-        }
+        self.note_lookup(parent);
         // What is compared is watched for all of it, or will be again.
         // But not what a name leads to now, for that is none of what was there before.
         let follows = parent == NONE && self.follows_name(number);

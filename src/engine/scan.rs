@@ -291,6 +291,9 @@ impl<W: World> Engine<W> {
             // Another directory has taken the name; the queue will tell where this one went.
             self.refuse(wd);
             return Err(reach(Errno(libc::ESTALE)));
+        } else if !self.is_placed(node) {
+            // Only its name shows where it is, which can be ahead of a rename under way.
+            self.note_lookup(self.tree.node(node).parent);
         }
         self.set_placed(node);
         if self.tree.has(node, Flags::UNLISTED) {
