@@ -99,7 +99,7 @@ impl<W: World> Engine<W> {
     /// Waits until no operation on the entries of a directory is under way. False if it cannot be
     /// reached now.
     pub(super) fn wait_for(&mut self, dir: NodeId) -> bool {
-        let Ok(at) = self.open_dir(dir) else {
+        let Ok(at) = self.open_anywhere(dir) else {
             return false;
         };
         let (_, dir) = &self.open[at];

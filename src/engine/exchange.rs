@@ -307,7 +307,9 @@ impl<W: World> Engine<W> {
     /// The wd of the directory that came with this MOVED_TO: its MOVE_SELF follows (include/linux/
     /// fsnotify.h, fsnotify_move).
     fn came_with(&self, raw: &Raw) -> Option<i32> {
-        let next = self.input.event(raw.next)?;
+        // The library's own pokes come anywhere.
+        let pokes = self.world.poke_wds();
+        let next = self.input.from(raw.next).find(|next| !pokes.contains(&next.wd))?;
         let shown = raw.mask & IN_ISDIR != 0 && next.mask & IN_MOVE_SELF != 0;
         // One that was taken from the kernel meanwhile does not tell its next move.
         (shown && self.wds.get(next.wd).is_some()).then_some(next.wd)

@@ -2,7 +2,8 @@
 //! symbolic link could lead elsewhere.
 
 use super::Engine;
-use super::tree::{NONE, NodeId};
+use super::scan::gone;
+use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;
 
@@ -78,6 +79,25 @@ impl<W: World> Engine<W> {
         let dir = self.world.open_below(from, &path)?;
         self.verify(&dir, wd)?;
         Ok(self.keep(node, dir))
+    }
+
+    /// The same by another place of the directory, in another watch, if this one cannot be reached by it:
+    /// to look what is in it.
+    pub(super) fn open_anywhere(&mut self, node: NodeId) -> Result<usize, Errno> {
+        let own = self.open_dir(node);
+        if own.is_err_and(gone) && self.tree.has(node, Flags::ALIASED) {
+            let mut nodes = Vec::new();
+            self.wds.all(&self.tree, self.tree.node(node).wd, &mut nodes);
+            for other in nodes {
+                if other != node
+                    && self.watch_of(other).is_some()
+                    && let Ok(at) = self.open_dir(other)
+                {
+                    return Ok(at);
+                }
+            }
+        }
+        own
     }
 
     /// Is this open directory the one of the wd? Asked by adding a bit that its watch has already.

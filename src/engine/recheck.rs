@@ -136,7 +136,7 @@ impl<W: World> Engine<W> {
             if self.tree.has(dir, Flags::DEAD) || self.watch_of(dir).is_none() {
                 continue;
             }
-            let looked = self.open_dir(dir).and_then(|at| {
+            let looked = self.open_anywhere(dir).and_then(|at| {
                 let (_, open) = &self.open[at];
                 let looked = match self.world.kind_of(open, name) {
                     // What is of another kind has come in its place, and its own event tells of it.

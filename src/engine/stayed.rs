@@ -64,7 +64,7 @@ impl<W: World> Engine<W> {
         for _ in 0..LOOKS {
             let before = self.read_all();
             let end = self.input.end();
-            there = match self.open_dir(to) {
+            there = match self.open_anywhere(to) {
                 Ok(at) => {
                     let (_, dir) = &self.open[at];
                     let there = match self.world.kind_of(dir, name) {
