@@ -328,7 +328,7 @@ fn play(mut tape: Tape, names: Option<usize>) {
         } else {
             1
         };
-        let limit = [0, least, 4, 12][third & 3];
+        let limit = [0, least, 4, 8 + setup % 29][third & 3];
         world.disk.queue_limit = limit;
         log.lines.push(format!("set queue_limit {limit}"));
     }

@@ -221,11 +221,16 @@ impl Mirror {
         true
     }
 
-    /// The directories that are believed to be there and watched.
-    pub fn watched(&self) -> Vec<Vec<u8>> {
-        let followed = self.name.as_ref().is_none_or(|name| name.deep && name.there);
-        let mut stack = if followed { vec![(self.root.clone(), &self.tree)] } else { Vec::new() };
+    /// The directories that are believed to be there and watched, if all are known.
+    pub fn watched(&self) -> Option<Vec<Vec<u8>>> {
+        if self.name.as_ref().is_some_and(|name| !name.deep) {
+            return None;
+        }
         let mut all = Vec::new();
+        let mut stack = vec![(self.root.clone(), &self.tree)];
+        if self.is_vacant() {
+            stack.clear();
+        }
         while let Some((path, entry)) = stack.pop() {
             for (name, below) in &entry.below {
                 if below.is_dir && !below.left_out {
@@ -234,7 +239,7 @@ impl Mirror {
             }
             all.push(path);
         }
-        all
+        Some(all)
     }
 
     fn dir(&mut self, path: &[u8]) -> Result<&mut Entry, String> {

@@ -320,13 +320,11 @@ impl Scene {
         }
         let told = self.drain()?;
         for (&id, mirror) in &self.watches {
-            let Some(mirror) = mirror else { continue };
-            if !mirror.is_there(&self.engine.world.disk) {
-                continue;
-            }
+            let disk = &self.engine.world.disk;
+            let there = mirror.as_ref().filter(|mirror| mirror.is_there(disk));
+            let Some(dirs) = there.and_then(Mirror::watched) else { continue };
             let is = |told: &&Told| told.watch == id && told.path.ends_with(PROBE);
             let mut came: Vec<_> = told.iter().filter(is).map(|told| told.path.clone()).collect();
-            let dirs = mirror.watched();
             let mut wanted: Vec<_> =
                 dirs.into_iter().map(|dir| [&dir[..], b"/", PROBE].concat()).collect();
             came.sort_unstable();
