@@ -218,8 +218,8 @@ impl<W: World> Engine<W> {
         if raw.mask & IN_MOVED_FROM != 0 {
             let held = self.take(batch, number, node, name, raw.mask, raw.cookie);
             self.place(batch, raw.next, held);
-            self.tell_rest(batch, number, node, raw, name);
-            if young && self.standing(node, name).is_none() {
+            let told = self.tell_rest(batch, number, node, raw, name);
+            if young && !told && self.standing(node, name).is_none() {
                 // The first rename in a directory that has just been watched can be the rear half
                 // of an exchange whose front half was not seen.
                 self.ask_now(node, name, raw.cookie);
@@ -298,7 +298,7 @@ impl<W: World> Engine<W> {
             self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
             self.tree.set(node, Flags::NOTING);
             self.drop_unsure(node);
-            if let Some(tag) = self.rescan {
+            if let Some(tag) = self.comparison(number) {
                 self.compare_below(node, tag);
                 return;
             }

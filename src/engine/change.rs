@@ -206,6 +206,7 @@ impl<W: World> Engine<W> {
     /// All of a directory has been told.
     pub(super) fn list_after_all(&mut self, node: NodeId) {
         if !self.to_relist.is_empty() && self.to_relist.remove(&node) {
+            self.relisted.insert(node);
             self.push_task(node);
         }
     }

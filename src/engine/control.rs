@@ -249,6 +249,7 @@ impl<W: World> Engine<W> {
         self.held.retain(|held| held.watch != number);
         self.done.retain(|&(_, _, of)| of != number);
         self.notices.retain(|notice| notice.watch != number);
+        self.roots.retain(|&of| of != number);
         self.tree.set(root, Flags::EXCLUDED);
         self.forget_near();
         self.doomed.push(root);

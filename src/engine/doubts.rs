@@ -50,7 +50,8 @@ impl<W: World> Engine<W> {
             }
             self.wds.all(&self.tree, raw.wd, &mut dirs);
             for &dir in &dirs {
-                if let Some(child) = self.tree.dir(dir, self.input.name(&raw))
+                if self.comparison_of(dir).is_some()
+                    && let Some(child) = self.tree.dir(dir, self.input.name(&raw))
                     && self.tree.node(child).wd != 0
                     && self.is_placed(child)
                 {
@@ -86,10 +87,21 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// The tag of the comparison, if the watch takes part in it: one that was made since has lost nothing.
+    pub(super) fn comparison(&self, number: u32) -> Option<u32> {
+        self.rescan.filter(|_| self.watch(number).is_some_and(|watch| watch.rescanning))
+    }
+
+    /// The same of a node's watch.
+    pub(super) fn comparison_of(&self, node: NodeId) -> Option<u32> {
+        self.rescan?;
+        self.watch_of(node).and_then(|number| self.comparison(number))
+    }
+
     /// Can the wd of a directory be of another one? Then what the queue says of the wd says nothing of
     /// what stands at the directory's name.
-    pub(super) fn is_doubtful(&self, node: NodeId) -> bool {
-        self.rescan.is_some() || !self.is_placed(node)
+    pub(super) fn is_doubtful(&self, number: u32, node: NodeId) -> bool {
+        self.comparison(number).is_some() || !self.is_placed(node)
     }
 
     /// Are all directories where they are believed to be? After a comparison those are not that are
@@ -110,7 +122,7 @@ impl<W: World> Engine<W> {
 
     /// Can what is believed of a directory be wrong? After a loss of events, until it was compared.
     pub(super) fn doubts(&self, dir: NodeId) -> bool {
-        self.rescan.is_some()
+        self.comparison_of(dir).is_some()
             || self.tree.marks(dir).contains(Marks::STALE)
             || (!self.gaps.late.is_empty() && self.gaps.late.contains(&dir))
     }

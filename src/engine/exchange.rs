@@ -168,7 +168,7 @@ impl<W: World> Engine<W> {
             // Between the two events of a rename nothing else happens to the entries here.
             complete |= earlier.wd == raw.wd && earlier.mask & DIRENT != 0;
         }
-        if self.rescan.is_some() || (from.is_none() && !complete) {
+        if self.comparison_of(to).is_some() || (from.is_none() && !complete) {
             return true;
         }
         let cookie = next.cookie;
@@ -249,15 +249,16 @@ impl<W: World> Engine<W> {
 
     /// What stood at the target before.
     fn stood(&mut self, to: NodeId, raw: &Raw, name: &[u8]) -> Stood {
-        // After a loss of events what the tree has is not what stands there.
-        if raw.mask & IN_ISDIR == 0 || self.rescan.is_some() {
+        if raw.mask & IN_ISDIR == 0 {
             return Stood::Perhaps;
         }
         let mut nodes = Vec::new();
         self.wds.all(&self.tree, self.tree.node(to).wd, &mut nodes);
         let mut nothing = false;
         for node in nodes {
-            let Some(watch) = self.watch_of(node).and_then(|number| self.watch(number)) else {
+            // After a loss of events what a tree has is not what stands there.
+            let number = self.watch_of(node).filter(|&of| self.comparison(of).is_none());
+            let Some((number, watch)) = number.and_then(|of| Some((of, self.watch(of)?))) else {
                 continue;
             };
             let follows = watch.flags.contains(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD);
@@ -266,7 +267,7 @@ impl<W: World> Engine<W> {
                 Some(child)
                     if self.certain(child)
                         && self.tree.node(child).wd != 0
-                        && !self.is_doubtful(child) =>
+                        && !self.is_doubtful(number, child) =>
                 {
                     return Stood::Watched(self.tree.node(child).wd);
                 }

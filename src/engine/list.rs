@@ -249,6 +249,8 @@ impl<W: World> Engine<W> {
             // The queue has spoken of it already, or an earlier listing has it.
             if listing.compares {
                 self.found_again(number, listing, name, kind, child);
+            } else if tracks && self.relisted.contains(&parent) {
+                self.remember(child, &listing.dir, name);
             }
             return;
         }

@@ -119,7 +119,7 @@ impl<W: World> Engine<W> {
         // And when events were lost, the wd may be of another.
         let wd = match self.tree.node(held.node).wd {
             0 => i32::MIN,
-            _ if self.is_doubtful(held.node) => i32::MIN,
+            _ if self.is_doubtful(held.watch, held.node) => i32::MIN,
             wd => wd,
         };
         if let Some(to) = self.destination(held.from, after, held.cookie, wd) {
@@ -148,6 +148,8 @@ impl<W: World> Engine<W> {
                 }
                 return;
             }
+            // Should the directory count when that is used, the entry has been found in it by then.
+            self.done.push((held.cookie, IN_MOVED_TO, number));
         }
         // It left the tree; or it went to a directory that was not watched then, where a scan finds
         // it, as something new.
@@ -271,7 +273,7 @@ impl<W: World> Engine<W> {
         self.out_of_doubt(node);
         self.tree.unmark(node, NEWS);
         self.forget_near();
-        if let Some(tag) = self.rescan {
+        if let Some(tag) = self.comparison_of(node) {
             self.compare_below(node, tag);
         } else if self.tree.marks(node).contains(Marks::STALE) {
             // It was below what could not be searched.

@@ -46,7 +46,7 @@ impl<W: World> Engine<W> {
     }
 
     /// What came and was not told, because the kernel merged it with what came before, is left
-    /// when that has moved away.
+    /// when that has moved away. True if it is told now.
     pub(super) fn tell_rest(
         &mut self,
         batch: &mut Batch,
@@ -54,15 +54,15 @@ impl<W: World> Engine<W> {
         node: NodeId,
         raw: &Raw,
         name: &[u8],
-    ) {
+    ) -> bool {
         let rest = |asked: &Recheck| {
             asked.there && asked.dir == node && asked.cookie == raw.cookie && asked.name == name
         };
-        if let Some(at) = self.rechecks.iter().position(rest) {
-            self.rechecks.swap_remove(at);
-            self.exchanges.push(Exchange { cookie: 0, from: Some(*raw), asked: None });
-            self.tell_found(batch, number, node, name, raw.mask);
-        }
+        let Some(at) = self.rechecks.iter().position(rest) else { return false };
+        self.rechecks.swap_remove(at);
+        self.exchanges.push(Exchange { cookie: 0, from: Some(*raw), asked: None });
+        self.tell_found(batch, number, node, name, raw.mask);
+        true
     }
 
     /// Is it to be found out whether an entry is there? Not any more.

@@ -231,6 +231,9 @@ impl<W: World> Engine<W> {
         self.open.retain(|&(open, _)| open != node);
         self.narrow.retain(|&narrow| narrow != node);
         self.rechecks.retain(|asked| asked.dir != node);
+        for held in self.held.iter_mut().filter(|held| held.from == node) {
+            held.from = NONE;
+        }
         if self.tree.has(node, Flags::DIR) {
             self.forget_near_of(node);
         }

@@ -233,6 +233,9 @@ impl Tree {
         }
         let id = self.free;
         self.free = self.node(id).next;
+        if let Some(print) = self.prints.get_mut(id as usize) {
+            *print = Print::default();
+        }
         self.nodes[id as usize] = node;
         id
     }
