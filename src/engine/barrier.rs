@@ -15,6 +15,8 @@ pub(super) struct Barrier {
     stage: Stage,
     rounds: u32,
     given_back: Option<u64>,
+    /// A directory was being listed: should it have been removed, its end is told when it is closed.
+    listed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -61,13 +63,16 @@ impl<W: World> Engine<W> {
     }
 
     fn barrier(&mut self, rounds: u32) -> Barrier {
+        // What is open here and was removed has no end before it is closed.
+        self.open.clear();
         let stage = Stage::Queued(self.poke());
-        Barrier { stage, rounds, given_back: self.gaps.given_back() }
+        let (given_back, listed) = (self.gaps.given_back(), self.listing.is_some());
+        Barrier { stage, rounds, given_back, listed }
     }
 
     /// The barrier has come out, and what it was to wait for is done.
     pub fn sync_done(&mut self) -> bool {
-        while let Some(Barrier { stage, rounds, given_back }) = self.sync {
+        while let Some(Barrier { stage, rounds, given_back, listed }) = self.sync {
             let next = match stage {
                 Stage::Queued(seq) if self.seen >= seq => Stage::Freeing(self.doomed.let_go()),
                 Stage::Freeing(so_far) if self.doomed.freed(so_far) => {
@@ -78,13 +83,14 @@ impl<W: World> Engine<W> {
                     Stage::Telling(self.tag - 1)
                 }
                 Stage::Telling(tag) if !self.is_open(tag) => {
-                    let more = !self.doomed.is_empty() || given_back != self.gaps.given_back();
+                    let freed = given_back != self.gaps.given_back();
+                    let more = !self.doomed.is_empty() || freed || listed;
                     self.sync = (more && rounds > 0).then(|| self.barrier(rounds - 1));
                     continue;
                 }
                 _ => return false,
             };
-            self.sync = Some(Barrier { stage: next, rounds, given_back });
+            self.sync = Some(Barrier { stage: next, rounds, given_back, listed });
         }
         true
     }

@@ -350,6 +350,7 @@ impl<W: World> Engine<W> {
         if self.let_go_some(256) {
             worked = true;
         }
+        self.close_all();
         self.end_rescan();
         self.all_placed();
         self.mark_lost_again();

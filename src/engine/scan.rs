@@ -120,12 +120,16 @@ impl<W: World> Engine<W> {
             // A call that makes a watch has scanned while events that were read are not used yet.
             self.unforeseen = Some(self.input.position());
         }
-        if self.tasks.is_empty() && self.listing.is_none() {
-            // An open directory would keep a deleted one alive, and its file system busy.
-            self.open.clear();
-        }
+        self.close_all();
         self.seal();
         !idle
+    }
+
+    /// An open directory would keep a deleted one alive, and its file system busy.
+    pub(super) fn close_all(&mut self) {
+        if self.tasks.is_empty() && self.listing.is_none() {
+            self.open.clear();
+        }
     }
 
     /// Have events been used since this was asked last? Then a wd made before is no longer young.
