@@ -381,7 +381,10 @@ impl<W: World> Engine<W> {
     /// than what was told, or is what was told still there, with nothing in the queue that brings it back?
     fn was_exchanged(&mut self, number: u32, raw: &Raw, name: &[u8]) -> bool {
         let is_dir = raw.mask & IN_ISDIR != 0;
-        if self.followed(number).is_some_and(|follow| follow.told && follow.told_dir != is_dir) {
+        // If nothing can be watched there, what was told may be older than what goes.
+        let there = self.is_there(number);
+        let another = |follow: &mut Follow| follow.told && follow.told_dir != is_dir;
+        if there && self.followed(number).is_some_and(another) {
             return true;
         }
         let stands = |engine: &Self| {
