@@ -269,7 +269,10 @@ impl<W: World> Engine<W> {
         }
         if !std::mem::replace(&mut self.gaps.retried, true) && !self.gaps.at.is_empty() {
             // What changed the mode of a directory may be lost, too.
-            let mut nodes: Vec<_> = self.gaps.at.keys().copied().collect();
+            // But one that is covered again, and not all told, is listed: what a second listing
+            // finds, and the queue has yet to tell, would be taken as told if that is lost.
+            let open = |&node: &NodeId| self.tree.has(node, Flags::UNCOVERED);
+            let mut nodes: Vec<_> = self.gaps.at.keys().copied().filter(open).collect();
             nodes.sort_unstable();
             for node in nodes {
                 self.try_again(node, tag);
