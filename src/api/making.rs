@@ -2,6 +2,7 @@
 //! waits for the first, and then has the watch that a later call would have.
 
 use std::ffi::c_void;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -22,6 +23,7 @@ struct Call {
 pub struct Making {
     calls: Mutex<Vec<Call>>,
     done: Condvar,
+    over: AtomicBool,
 }
 
 /// One of them, until this is dropped.
@@ -29,7 +31,8 @@ pub struct Made<'a>(&'a Making);
 
 impl Making {
     /// Begins a call, when no other thread makes the same watch. A thread that makes a watch already,
-    /// and is inside one of the program's functions, does not wait: others may be waiting for it.
+    /// and is inside one of the program's functions, does not wait: others may be waiting for it. Nor
+    /// does one that waits go on waiting when the watcher ends: who ends it may be waiting for this one.
     pub fn begin(&self, path: &[u8], absolute: Option<&[u8]>, user: &User) -> Made<'_> {
         let call = Call {
             thread: process::thread(),
@@ -40,12 +43,20 @@ impl Making {
         };
         let mut calls = self.calls.lock();
         if !calls.iter().any(|other| other.thread == call.thread) {
-            while calls.iter().any(|other| other.is_same(&call)) {
+            let over = || self.over.load(Ordering::Relaxed);
+            while !over() && calls.iter().any(|other| other.is_same(&call)) {
                 self.done.wait(&mut calls);
             }
         }
         calls.push(call);
         Made(self)
+    }
+
+    /// The watcher ends: no call waits for another from here on.
+    pub fn give_up(&self) {
+        let _calls = self.calls.lock();
+        self.over.store(true, Ordering::Relaxed);
+        self.done.notify_all();
     }
 
     /// Is this thread inside such a call, in one of the program's functions?

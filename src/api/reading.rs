@@ -105,18 +105,8 @@ impl Watcher {
         self.usable()?;
         // One kernel event can be several of ours: what is over the bound comes with the next call.
         let left = !reader.delivered();
-        let dropped = self.engine(|engine| {
-            if left {
-                engine.wake();
-            }
-            engine.take_dropped()
-        })?;
-        if !dropped.is_empty() {
-            let gone: Vec<_> = {
-                let mut entries = self.entries.lock();
-                dropped.iter().filter_map(|id| entries.remove(id)).collect()
-            };
-            drop(gone);
+        if left {
+            self.engine(Engine::wake)?;
         }
         let delivered = c_int::try_from(delivered).unwrap_or(c_int::MAX);
         Ok(if worked || left || asked > 0 { delivered.max(1) } else { delivered })
@@ -196,10 +186,9 @@ impl Watcher {
 
     /// A directory ignored while events of a batch wait, be it for the next call: what is below is not
     /// told any more.
-    pub fn mute(&self, watches: Vec<i64>, prefix: &[u8]) {
+    pub fn mute(&self, directories: Vec<(i64, Vec<u8>)>) {
         if self.undelivered.load(Ordering::Acquire) {
-            let all = watches.into_iter().map(|watch| (watch, prefix.to_vec()));
-            self.muted.lock().extend(all);
+            self.muted.lock().extend(directories);
             self.any_muted.store(true, Ordering::Release);
         }
     }

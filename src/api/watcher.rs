@@ -148,6 +148,7 @@ impl Watcher {
     pub fn close_door(&self) {
         self.closed.store(true, Ordering::Release);
         self.fd.store(-1, Ordering::Release);
+        self.making.give_up();
     }
 
     /// It has ended, or is about to.
@@ -183,6 +184,8 @@ impl Watcher {
         // Without it the tree can be scanned now, but what comes later cannot be reached.
         let absolute = sys::absolute(path).ok();
         let _made = self.making.begin(path, absolute.as_deref(), &user);
+        // It can have ended meanwhile.
+        self.usable()?;
         for id in self.same(path, absolute.as_deref(), &user) {
             let changed = self.engine(|engine| {
                 // It has ended, though its last events may not have been delivered.
@@ -382,12 +385,11 @@ impl Watcher {
         if ended {
             return Ok(0);
         }
-        let end = path.iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
         // Before a reading thread begins a new batch, of which what is at that path then is told.
         let found = self.engine(|engine| {
             let excluded = engine.exclude(path);
             let found = !excluded.is_empty();
-            self.mute(excluded, &path[..end]);
+            self.mute(excluded);
             found
         })?;
         if !found {

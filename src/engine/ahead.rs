@@ -9,7 +9,7 @@ use super::mask::{DIRENT, MOVE};
 use super::tree::{Flags, NONE, NodeId};
 use super::world::World;
 
-use libc::{IN_IGNORED, IN_MOVE_SELF, IN_MOVED_TO, IN_Q_OVERFLOW};
+use libc::{IN_CREATE, IN_IGNORED, IN_MOVE_SELF, IN_MOVED_TO, IN_Q_OVERFLOW};
 
 /// How often the queue is asked again when the directory whose lock would be waited for cannot be
 /// reached.
@@ -129,10 +129,10 @@ impl<W: World> Engine<W> {
         })
     }
 
-    /// An event about an entry that nobody has been told of can come ahead of the rename that brings
-    /// the entry, whose new name it has already: then it says nothing of what stood there, and is told
-    /// behind the MOVED_TO. Returns the cookie of that.
-    pub(super) fn comes_early(&mut self, node: NodeId, raw: &Raw, name: &[u8]) -> Option<u32> {
+    /// An event about an entry that nobody has been told of can come ahead of what makes the entry, which
+    /// can be opened before its CREATE is queued (fs/namei.c, lookup_open), or brings it, with the new name
+    /// already: then it says nothing of what stood there, and is told behind that. Returns its position.
+    pub(super) fn comes_early(&mut self, node: NodeId, raw: &Raw, name: &[u8]) -> Option<usize> {
         let child = self.tree.child(node, name).map(|child| self.tree.flags(child));
         let told = |flags: Flags| !flags.intersects(Flags::PENDING | Flags::TOMB);
         if !self.tree.has(node, Flags::NOTING) || child.is_some_and(told) {
@@ -147,11 +147,12 @@ impl<W: World> Engine<W> {
                 return Seen::End;
             }
             halves += 1;
-            if next.mask & MOVE == 0 || halves > EXCHANGE {
-                return Seen::No;
+            let here = engine.input.name(next) == name;
+            if here && (next.mask & IN_MOVED_TO != 0 || (next.mask & IN_CREATE != 0 && halves == 1))
+            {
+                return Seen::Yes(next.at);
             }
-            let here = next.mask & IN_MOVED_TO != 0 && engine.input.name(next) == name;
-            if here { Seen::Yes(next.cookie) } else { Seen::End }
+            if next.mask & MOVE == 0 || halves > EXCHANGE { Seen::No } else { Seen::End }
         })
     }
 

@@ -3,7 +3,7 @@
 use super::hidden::HIDDEN;
 use super::input::{Input, Raw};
 use super::looks::LOOKED;
-use super::mask::{DIRENT, MOVE};
+use super::mask::{DIRENT, MOVE, SYNTHETIC};
 use super::names::Name;
 use super::tell::Aim;
 use super::tree::{Flags, Marks, NONE, NodeId};
@@ -18,11 +18,12 @@ use libc::{
 };
 
 impl<W: World> Engine<W> {
-    /// Uses up the buffer, until the batch is full or a window must be told first.
+    /// Uses up the buffer, until the batch is full or something must be told first: a loss of events, or
+    /// what is in a window, for which all that comes behind the poke that closes it counts.
     pub(super) fn process(&mut self, batch: &mut Batch) -> bool {
         let mut worked = false;
         let mut pokes = self.world.poke_wds();
-        while !self.full(batch) && self.settling.is_none() && self.halts == 0 {
+        while !self.full(batch) && !self.window_due() && !self.loss_due() && self.halts == 0 {
             if let Some(from) = self.unforeseen.take() {
                 self.foresee(from);
             }
@@ -57,7 +58,7 @@ impl<W: World> Engine<W> {
                     self.finish(batch);
                     continue;
                 } else if raw.mask & IN_IGNORED != 0 && self.wds.spare(raw.wd) {
-                    self.gaps.more_room(self.tag);
+                    self.gave_back();
                 }
             }
             self.input.advance(raw.next);
@@ -69,7 +70,7 @@ impl<W: World> Engine<W> {
     /// and about directories that nothing is open about. False if the next one is none.
     fn hurry(&mut self, batch: &mut Batch) -> bool {
         let calm = self.rechecks.is_empty() && self.resync.is_none() && self.rescan.is_none();
-        if !calm || self.tracking {
+        if !calm || self.tracking || !self.ahead_of.is_empty() {
             return false;
         }
         let mut long = if self.held.is_empty() { MOVE } else { DIRENT };
@@ -239,13 +240,13 @@ impl<W: World> Engine<W> {
             self.deleted(batch, number, node, raw, name);
         } else if !self.untold(number, node, raw.mask, name) {
             if self.live(number, node) {
-                if let Some(cookie) = self.comes_early(node, raw, name) {
-                    self.ahead_of.push((cookie, number, raw.mask));
+                if let Some(at) = self.comes_early(node, raw, name) {
+                    self.ahead_of.push((at, number, raw.mask));
                 } else {
                     self.vouch(batch, number, node, name, raw.mask);
                     self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
                 }
-            } else {
+            } else if self.comes_early(node, raw, name).is_none() {
                 self.note_silently(number, node, name, raw.mask);
             }
         }
@@ -256,40 +257,18 @@ impl<W: World> Engine<W> {
 
     /// An event about a watched directory or file itself.
     pub(super) fn own_event(&mut self, batch: &mut Batch, number: u32, node: NodeId, raw: &Raw) {
-        let live = self.live(number, node);
         if self.tree.has(node, Flags::ROOT) {
             if self.follows_name(number) {
                 self.root_event(batch, number, node, raw);
-                return;
-            }
-            if live {
-                self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
-                let end = raw.mask & (IN_DELETE_SELF | IN_UNMOUNT) != 0;
-                if let Some(watch) = self.watch_mut(number).filter(|_| end) {
-                    watch.gone = true;
-                }
-            }
-            if raw.mask & IN_IGNORED != 0 && self.root_lost_early(number) {
-                self.wds.remove(&mut self.tree, node);
-                self.gaps.more_room(self.tag);
-                return;
-            }
-            if raw.mask & IN_IGNORED != 0 {
-                if live {
-                    batch.mark_last();
-                }
-                self.wds.remove(&mut self.tree, node);
-                self.gaps.more_room(self.tag);
-                if !live && let Some(watch) = self.watch(number) {
-                    self.dropped.push(watch.id);
-                }
-                self.end_watch(number);
+            } else {
+                self.plain_root_event(batch, number, node, raw);
             }
             return;
         }
+        let live = self.live(number, node);
         if raw.mask & IN_IGNORED != 0 {
             self.wds.remove(&mut self.tree, node);
-            self.gaps.more_room(self.tag);
+            self.gave_back();
             if self.is_deleted_next(number, node, raw) {
                 return;
             }
@@ -317,6 +296,38 @@ impl<W: World> Engine<W> {
             (ends && mask & IN_DELETE == 0) || (raw.mask & IN_MOVE_SELF != 0 && mask & MOVE == 0);
         if live && only_here {
             self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
+        }
+    }
+
+    /// The same about the root of a watch that does not follow its name.
+    fn plain_root_event(&mut self, batch: &mut Batch, number: u32, node: NodeId, raw: &Raw) {
+        let ended = raw.mask & IN_IGNORED != 0;
+        if ended && self.root_lost_early(number) {
+            self.wds.remove(&mut self.tree, node);
+            self.gave_back();
+            return;
+        }
+        let unmounted = raw.mask & IN_UNMOUNT != 0;
+        if (ended || unmounted) && self.tree.has(node, Flags::DORMANT) {
+            // A wd is given out once, so this is the end of this watch, though its events did not count
+            // yet. Its DELETE_SELF can have been one of them.
+            self.settle_claim(node);
+            if ended && self.watch(number).is_some_and(|watch| !watch.gone) {
+                self.tell(batch, node, None, IN_DELETE_SELF, 0, SYNTHETIC, &[]);
+            }
+        }
+        if self.live(number, node) {
+            self.tell(batch, node, None, raw.mask, raw.cookie, 0, &[]);
+            let end = raw.mask & (IN_DELETE_SELF | IN_UNMOUNT) != 0;
+            if let Some(watch) = self.watch_mut(number).filter(|_| end) {
+                watch.gone = true;
+            }
+        }
+        if ended {
+            batch.mark_last();
+            self.wds.remove(&mut self.tree, node);
+            self.gave_back();
+            self.end_watch(number);
         }
     }
 

@@ -90,12 +90,16 @@ impl<W: World> Engine<W> {
             self.forget_files(root);
         }
         let remember = tracks && !tracked;
-        if let Some(watch) = self.watch_mut(number) {
+        if !deeper.is_empty() || remember {
             let all = WatchFlags::AUTO_ADD | WatchFlags::TRACK_ENTRIES;
-            watch.knew = (before.2.intersects(all), tracked);
+            self.note_known(number, before.2.intersects(all), tracked);
         }
         if (!deeper.is_empty() || remember) && self.is_there(number) {
-            if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0) {
+            let wd = self.tree.node(root).wd;
+            // It may have been replaced, which the queue will tell.
+            if let Ok(dir) = self.world.open(&path, new & IN_DONT_FOLLOW != 0)
+                && self.verify(&dir, wd).is_ok()
+            {
                 let identity = self.world.identity(&dir).ok();
                 if let Some(watch) = self.watch_mut(number) {
                     watch.identity = identity;
@@ -168,14 +172,25 @@ impl<W: World> Engine<W> {
         let Some(watch) = self.watch_mut(number) else { return };
         let Some(tracks) = watch.track_later.take() else { return };
         watch.flags.set(WatchFlags::TRACK_ENTRIES, tracks);
-        watch.knew = (watch.flags.contains(WatchFlags::AUTO_ADD) || !tracks, false);
-        let root = watch.root;
+        let (root, dirs) = (watch.root, watch.flags.contains(WatchFlags::AUTO_ADD) || !tracks);
+        self.note_known(number, dirs, false);
         self.count_wishes();
         if !tracks {
             self.forget_files(root);
         } else if self.is_there(number) {
             self.list_once_more(root);
             self.list_all_below(root);
+        }
+    }
+
+    /// Directories are to be listed for other flags: was each subdirectory known before, and each file? Not
+    /// if some are still to be listed for an earlier change.
+    fn note_known(&mut self, number: u32, dirs: bool, files: bool) {
+        let mut waiting = self.relisted.iter().chain(&self.to_relist);
+        let waits = waiting.any(|&node| self.watch_of(node) == Some(number));
+        if let Some(watch) = self.watch_mut(number) {
+            let before = if waits { watch.knew } else { (true, true) };
+            watch.knew = (before.0 && dirs, before.1 && files);
         }
     }
 

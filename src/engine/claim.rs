@@ -124,7 +124,7 @@ impl<W: World> Engine<W> {
         // What is compared is watched for all of it, or will be again.
         // But not what a name leads to now, for that is none of what was there before.
         let follows = parent == NONE && self.follows_name(number);
-        let lost = !follows && (self.resync.is_some() || self.rescan.is_some());
+        let lost = !follows && (self.resync.is_some() || self.comparison(number).is_some());
         if narrow && !unlisted && !lost && self.joins.len() < JOINS {
             let seq = self.poke();
             self.joins.push((node, seq));

@@ -265,6 +265,12 @@ impl<W: World> Engine<W> {
         if !marks.contains(Marks::REPLACED) {
             return;
         }
+        let open = Flags::LISTING | Flags::WINDOW | Flags::TASK;
+        let told = self.settling.as_ref().is_some_and(|settling| settling.node == parent);
+        if !told && !self.tree.flags(parent).intersects(open) {
+            // That comparison was given up: another one will find what there is, and tell it.
+            return;
+        }
         // What the listing found in its place is as good as found only now.
         let is_dir = flags.contains(Flags::DIR) != marks.contains(other_kind);
         let Some(number) = self.watch_of(parent) else { return };

@@ -81,6 +81,7 @@ impl<W: World> Engine<W> {
             noted: super::Coverage::Complete,
             way: Vec::new(),
             way_known: false,
+            way_short: false,
             follow: None,
         };
         if flags.contains(WatchFlags::FOLLOW_NAME) {
@@ -315,17 +316,23 @@ impl<W: World> Engine<W> {
         found
     }
 
-    /// Stops watching directories at this path, below roots; ids of the watches concerned.
-    pub fn exclude(&mut self, path: &[u8]) -> Vec<i64> {
-        let mut ids = Vec::new();
+    /// Stops watching directories at this path, below roots; ids of the watches concerned, and the path
+    /// as it is told.
+    pub fn exclude(&mut self, path: &[u8]) -> Vec<(i64, Vec<u8>)> {
+        let mut found = Vec::new();
         for node in self.below(path) {
-            if let Some(id) = self.watch_of(node).and_then(|number| self.watch(number)) {
-                ids.push(id.id);
+            if let Some(number) = self.watch_of(node)
+                && let Some(id) = self.watch(number).map(|watch| watch.id)
+            {
+                found.push((id, self.path_of(number, node)));
             }
             self.let_go_all_of(node);
             self.tree.set(node, Flags::EXCLUDED);
         }
-        ids
+        if self.has_work() {
+            self.wake();
+        }
+        found
     }
 
     /// A directory and all below it is not watched any more; its own entry stays.

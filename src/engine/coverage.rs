@@ -220,6 +220,11 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::LISTING) {
             self.unblock(node);
         }
+        let left_out = |gap: &Gap| !gap.again && self.gaps.left_out.contains(&(gap.serial, node));
+        if self.gaps.at.get(&node).is_some_and(left_out) {
+            // There may be room for one more: what another watch has already needs none.
+            self.gaps.one_more(tag);
+        }
         self.gaps.unfill(node);
         if let Some(gap) = self.gaps.at.get_mut(&node) {
             gap.owed = false;

@@ -132,6 +132,7 @@ impl<W: World> Engine<W> {
         self.appear(number, node, name, raw.mask & IN_ISDIR != 0, live);
         if live {
             self.tell(batch, node, Some(name), raw.mask, raw.cookie, 0, &[]);
+            self.tell_early(batch, number, node, raw, name);
         }
     }
 

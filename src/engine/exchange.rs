@@ -37,18 +37,21 @@ impl<W: World> Engine<W> {
         raw: &Raw,
         name: &[u8],
         held: Option<&Held>,
+        asked: &mut bool,
     ) -> Option<Raw> {
         if let Some(&known) = self.exchanges.iter().find(|known| known.cookie == raw.cookie) {
             // Decided for another watch already: what its tree held then is the best knowledge.
             if let Some((cookie, there)) = known.asked {
                 self.ask(to, name, cookie, kind_in(raw), there);
             }
+            *asked |= known.answered;
             return known.from;
         }
+        let answered = *asked;
         let from = self.find_exchange(to, raw, name, held);
         let asked = self.rechecks.iter().find(|asked| asked.dir == to && asked.name == name);
         let asked = asked.filter(|asked| !asked.open).map(|asked| (asked.cookie, asked.there));
-        self.exchanges.push(Exchange { cookie: raw.cookie, from, asked });
+        self.exchanges.push(Exchange { cookie: raw.cookie, from, asked, answered });
         from
     }
 
@@ -214,6 +217,7 @@ impl<W: World> Engine<W> {
             tries: 0,
             tag: self.rescan.unwrap_or(self.tag),
             put_off: false,
+            times: 0,
             gone: None,
         });
     }
@@ -231,17 +235,24 @@ impl<W: World> Engine<W> {
 
     /// What the buffer has last said about a name before this event: that it is there, or not.
     fn said_before(&self, raw: &Raw, name: &[u8]) -> Option<bool> {
-        let last = self
-            .input
-            .from(0)
-            .take_while(|earlier| earlier.at < raw.at)
-            .filter(|earlier| earlier.wd == raw.wd && earlier.mask & DIRENT != 0)
-            .filter(|earlier| self.input.name(earlier) == name)
-            .last()?;
+        let earlier = |end: usize| {
+            let all = self.input.from(0).take_while(move |earlier| earlier.at < end);
+            all.filter(|earlier| earlier.wd == raw.wd && earlier.mask & DIRENT != 0)
+        };
+        let of_name = |earlier: &Raw| self.input.name(earlier) == name;
+        let last = earlier(raw.at).filter(of_name).last()?;
         if last.mask & IN_MOVED_FROM == 0 {
             return Some(last.mask & IN_DELETE == 0);
         }
-        // It moved away; but if that was in an exchange, another has come in its place.
+        // It moved away; but if that was in an exchange, another has come in its place. One that no watch
+        // had to find out about is not known.
+        let decided = |cookie: u32| self.exchanges.iter().any(|known| known.cookie == cookie);
+        let came = earlier(last.at).last().filter(of_name);
+        if came.is_some_and(|came| {
+            came.mask & IN_MOVED_TO != 0 && came.cookie != last.cookie && !decided(came.cookie)
+        }) {
+            return None;
+        }
         let exchanged = |known: &Exchange| known.from.is_some_and(|from| from.at == last.at);
         let asked = self.rechecks.iter().any(|asked| asked.cookie == last.cookie);
         if self.exchanges.iter().any(exchanged) { Some(true) } else { (!asked).then_some(false) }
@@ -288,9 +299,10 @@ impl<W: World> Engine<W> {
     /// The wd of the directory that came.
     pub(super) fn came(&self, raw: &Raw, held: Option<&Held>) -> Option<i32> {
         let Some(held) = held else { return self.came_with(raw) };
-        let wd = if held.node == NONE { 0 } else { self.tree.node(held.node).wd };
-        if wd != 0 {
-            return Some(wd);
+        // When events were lost, the wd may be of another.
+        let known = held.node != NONE && !self.is_doubtful(held.watch, held.node);
+        if known && self.tree.node(held.node).wd != 0 {
+            return Some(self.tree.node(held.node).wd);
         }
         // Another directory can have moved elsewhere at that moment; so only one that another watch
         // knows where this one came from.

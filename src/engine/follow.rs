@@ -477,6 +477,7 @@ impl<W: World> Engine<W> {
             && follow.steps.last().is_some_and(|s| s.wd != 0);
         if raw.mask & IN_IGNORED != 0 {
             self.wds.remove(&mut self.tree, node);
+            self.gave_back();
             self.vacate(number);
             self.news(number);
         }

@@ -124,11 +124,16 @@ impl Gaps {
 
     /// A kernel watch was given back.
     pub(super) fn more_room(&mut self, tag: u32) {
+        self.one_more(tag);
+        self.given_back += 1;
+    }
+
+    /// One more of what was left out can be tried again.
+    pub(super) fn one_more(&mut self, tag: u32) {
         if self.room == 0 {
             self.room_tag = tag;
         }
         self.room += 1;
-        self.given_back += 1;
     }
 
     /// Kernel watches that were given back so far, if something waits for one.

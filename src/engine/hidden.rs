@@ -109,6 +109,7 @@ impl<W: World> Engine<W> {
         if let Some(place) = self.hidden.places.remove(&wd) {
             self.wds.remove(&mut self.tree, place.node);
             self.tree.free(place.node);
+            self.gave_back();
         }
     }
 

@@ -123,8 +123,8 @@ pub struct Engine<W: World> {
     done: Vec<(u32, u32, u32)>,
     // By the cookie of a MOVED_TO in the buffer: the MOVED_FROM of its exchange.
     exchanges: Vec<Exchange>,
-    // Cookie, watch, mask: what is to be told behind a MOVED_TO in the buffer.
-    ahead_of: Vec<(u32, u32, u32)>,
+    // Position, watch, mask: what is to be told behind a CREATE or a MOVED_TO in the buffer.
+    ahead_of: Vec<(usize, u32, u32)>,
 
     // Scanning. How many tasks and listings of each tag there are, by the tag.
     tasks: VecDeque<Task>,
@@ -202,8 +202,6 @@ pub struct Engine<W: World> {
 
     // Subtrees whose kernel watches are still to be removed.
     doomed: Doomed,
-    // Watches that ended without an event.
-    dropped: Vec<i64>,
     notices: VecDeque<Notice>,
     // One of them tells a loss of events, which waits for no other.
     alarmed: bool,
@@ -227,6 +225,8 @@ struct Exchange {
     from: Option<Raw>,
     /// Whether something is left there is to be found out, after the MOVED_FROM of this cookie.
     asked: Option<(u32, bool)>,
+    /// It was open for that watch whether an entry stood there, and with this it did.
+    answered: bool,
 }
 
 /// An entry of which the queue did not say whether it still exists, after the MOVED_FROM of this
@@ -243,8 +243,9 @@ struct Recheck {
     open: bool,
     tries: u16,
     tag: u32,
-    /// The directory may not be searched.
+    /// The directory may not be searched; and how often that was so.
     put_off: bool,
+    times: u8,
     /// Nothing is there; whether something was, the queue tells before this poke.
     gone: Option<u64>,
 }
@@ -311,7 +312,6 @@ impl<W: World> Engine<W> {
             to_relist: HashSet::new(),
             room: false,
             doomed: Doomed::default(),
-            dropped: Vec::new(),
             notices: VecDeque::new(),
             alarmed: false,
             near: Near::default(),
@@ -499,11 +499,6 @@ impl<W: World> Engine<W> {
         }
         self.scratch = below;
         path
-    }
-
-    /// Ids of watches that ended without a last event, since the last call.
-    pub fn take_dropped(&mut self) -> Vec<i64> {
-        std::mem::take(&mut self.dropped)
     }
 }
 

@@ -168,8 +168,8 @@ impl<W: World> Engine<W> {
         name: &[u8],
         held: Option<Held>,
     ) {
-        let asked = self.take_recheck(to, name);
-        let other = self.exchanged(to, raw, name, held.as_ref());
+        let mut asked = self.take_recheck(to, name);
+        let other = self.exchanged(to, raw, name, held.as_ref(), &mut asked);
         if let Some(from) = &other
             && (asked || self.was_taken_for_gone(number, to, from.mask))
         {
@@ -227,16 +227,28 @@ impl<W: World> Engine<W> {
         }
         if live {
             self.tell(batch, to, Some(name), raw.mask, raw.cookie, 0, &old);
-            let early = |&(cookie, of, _): &(u32, u32, u32)| (cookie, of) == (raw.cookie, number);
-            while let Some(at) = self.ahead_of.iter().position(early) {
-                let (_, _, mask) = self.ahead_of.remove(at);
-                self.tell(batch, to, Some(name), mask, 0, 0, &[]);
-            }
+            self.tell_early(batch, number, to, raw, name);
             if unseen {
                 self.tell_changed(batch, to, name, raw.mask & IN_ISDIR, raw.mask & IN_ISDIR == 0);
             }
         }
         self.keep_text(old);
+    }
+
+    /// What the queue had of an entry ahead of the event that brings it.
+    pub(super) fn tell_early(
+        &mut self,
+        batch: &mut Batch,
+        number: u32,
+        dir: NodeId,
+        raw: &Raw,
+        name: &[u8],
+    ) {
+        let early = |&(at, of, _): &(usize, u32, u32)| (at, of) == (raw.at, number);
+        while let Some(at) = self.ahead_of.iter().position(early) {
+            let (_, _, mask) = self.ahead_of.remove(at);
+            self.tell(batch, dir, Some(name), mask, 0, 0, &[]);
+        }
     }
 
     /// Another directory has come under a name. What a listing found there may be the one that was replaced.

@@ -10,6 +10,9 @@ use crate::sys::{Errno, Kind};
 
 use libc::{IN_ATTRIB, IN_CREATE, IN_ISDIR, IN_MOVED_TO};
 
+/// So often an answer that the directory refused is asked for once more when it is covered again.
+const TIMES: u8 = 16;
+
 impl<W: World> Engine<W> {
     /// An event tells whether an entry was there that could not be looked at.
     pub(super) fn answer_recheck(
@@ -58,9 +61,20 @@ impl<W: World> Engine<W> {
         let rest = |asked: &Recheck| {
             asked.there && asked.dir == node && asked.cookie == raw.cookie && asked.name == name
         };
-        let Some(at) = self.rechecks.iter().position(rest) else { return false };
-        self.rechecks.swap_remove(at);
-        self.exchanges.push(Exchange { cookie: 0, from: Some(*raw), asked: None });
+        let left = |known: &Exchange| {
+            known.cookie == 0 && known.from.is_some_and(|from| from.at == raw.at)
+        };
+        // For another watch it may have been found out already.
+        let known = self.exchanges.iter().any(left);
+        match self.rechecks.iter().position(rest) {
+            Some(at) => drop(self.rechecks.swap_remove(at)),
+            None if known => {}
+            None => return false,
+        }
+        if !known {
+            let from = Some(*raw);
+            self.exchanges.push(Exchange { cookie: 0, from, asked: None, answered: true });
+        }
         self.tell_found(batch, number, node, name, raw.mask);
         true
     }
@@ -111,7 +125,9 @@ impl<W: World> Engine<W> {
 
     /// A directory can be searched again: what could not be found out in it can be now.
     pub(super) fn recheck_again(&mut self, dir: NodeId, tag: u32) {
-        for asked in self.rechecks.iter_mut().filter(|asked| asked.dir == dir && asked.put_off) {
+        // Where a directory can be listed, and its entries not looked at, it would have no end.
+        let again = |asked: &&mut Recheck| asked.dir == dir && asked.put_off && asked.times < TIMES;
+        for asked in self.rechecks.iter_mut().filter(again) {
             (asked.put_off, asked.tries, asked.tag) = (false, 0, tag);
             self.stale = true;
         }
@@ -196,6 +212,7 @@ impl<W: World> Engine<W> {
                         } else {
                             self.uncover(number, dir, errno, "fstatat");
                             asked.put_off = true;
+                            asked.times = asked.times.saturating_add(1);
                             if gone {
                                 self.await_root(number, dir);
                             }

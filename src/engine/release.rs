@@ -167,6 +167,11 @@ impl<W: World> Engine<W> {
 
     fn remove_now(&mut self, wd: i32) {
         self.doomed.echo |= self.world.remove(wd);
+        self.gave_back();
+    }
+
+    /// There is room for one more kernel watch.
+    pub(super) fn gave_back(&mut self) {
         self.gaps.more_room(self.tag);
         self.room = true;
     }

@@ -193,7 +193,8 @@ impl World for Replay {
     fn open_ahead(&mut self, dir: &Handle, name: &[u8]) -> Result<(Handle, bool), Errno> {
         let ino = self.disk.lookup(dir.ino, name).unwrap_or(0);
         self.before(Call::OpenToList, ino);
-        let ino = self.disk.lookup(dir.ino, name)?;
+        let ino = self.disk.search(dir.ino, name)?;
+        self.disk.readable(ino)?;
         self.disk.handle(ino, true).map(|handle| (handle, !self.bare))
     }
 

@@ -178,6 +178,7 @@ impl<W: World> Engine<W> {
         }
         // With a name it would be about an entry, which the kernel does not send.
         if raw.mask & IN_IGNORED != 0 && raw.name_len == 0 {
+            self.gave_back();
             // This much is true: the directory is no more. Its name can lead to another by now, which
             // then was told, unless the events of the directory above do not count either.
             let parent = self.tree.node(node).parent;

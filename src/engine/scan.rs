@@ -99,6 +99,7 @@ impl<W: World> Engine<W> {
         self.use_room();
         if std::mem::take(&mut self.room) {
             self.seek_with_room();
+            self.ways_with_room();
         }
         let idle = self.tasks.is_empty() && self.listing.is_none() && self.to_look.is_empty();
         let mut left = budget;

@@ -148,7 +148,7 @@ impl<W: World> Engine<W> {
     }
 
     /// The queue has caught up with the claim of a wd.
-    fn settle_claim(&mut self, node: NodeId) {
+    pub(super) fn settle_claim(&mut self, node: NodeId) {
         self.tree.clear(node, Flags::CLAIM | Flags::PROVEN | Flags::DORMANT);
     }
 

@@ -42,6 +42,9 @@ pub struct Node {
     name_len: u8,
 }
 
+/// What is counted as a directory: a root that follows its name is one for good, whatever stands there.
+const DIRS: Flags = Flags::DIR.union(Flags::ROOT);
+
 impl Node {
     #[inline]
     fn place(&self) -> u32 {
@@ -224,7 +227,7 @@ impl Tree {
 
     fn fresh(&mut self, node: Node) -> NodeId {
         self.live += 1;
-        self.dirs += usize::from(node.flags.contains(Flags::DIR));
+        self.dirs += usize::from(node.flags.intersects(DIRS));
         if self.free == NONE {
             // 2^32 - 1 nodes of 28 bytes are 120 GB: memory ends first.
             let id = NodeId::try_from(self.nodes.len()).unwrap_or(NONE);
@@ -350,7 +353,7 @@ impl Tree {
             self.names.remove(place, len);
         }
         self.live -= 1;
-        self.dirs -= usize::from(self.has(id, Flags::DIR));
+        self.dirs -= usize::from(self.flags(id).intersects(DIRS));
         let listed = self.flags(id) & Flags::LISTED;
         if listed.is_empty() {
             self.recycle(id);

@@ -47,6 +47,14 @@ pub(super) struct Walk<D> {
     pub(super) wds: Vec<i32>,
 }
 
+impl<D> Walk<D> {
+    /// Was there no room to watch all of the way?
+    pub(super) fn is_short(&self) -> bool {
+        let trouble = if let End::Trouble(failure) = &self.end { Some(failure) } else { None };
+        [trouble, self.blind.as_ref()].into_iter().flatten().any(|failure| no_room(failure.errno))
+    }
+}
+
 /// What is looked for.
 struct Plan {
     path: Vec<u8>,

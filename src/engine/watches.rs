@@ -114,6 +114,8 @@ pub struct Watch {
     pub(super) way: Vec<Step>,
     /// Nothing is known to have been lost of it.
     pub(super) way_known: bool,
+    /// There was no room to watch all of it.
+    pub(super) way_short: bool,
     /// What is known of the name, if it is followed.
     pub follow: Option<Box<Follow>>,
 }

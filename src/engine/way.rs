@@ -36,9 +36,11 @@ impl<W: World> Engine<W> {
 
     fn watch_way(&mut self, number: u32) {
         let mut walk = self.walk(number, false);
+        let mut short = walk.is_short();
         if matches!(walk.end, End::Trouble(_)) {
             // Where it leads through what must not be searched, the caller's spelling may do.
             let other = self.walk(number, true);
+            short |= other.is_short();
             walk.steps.extend(other.steps);
             walk.wds.extend(other.wds);
         }
@@ -46,7 +48,7 @@ impl<W: World> Engine<W> {
             self.hidden.add(step.wd, &step.name, number);
         }
         if let Some(watch) = self.watch_mut(number) {
-            watch.way_known = true;
+            (watch.way_known, watch.way_short) = (!short, short);
             let old = std::mem::replace(&mut watch.way, walk.steps);
             self.leave_steps(number, old);
         }
@@ -76,10 +78,24 @@ impl<W: World> Engine<W> {
         any
     }
 
+    /// There is room again for ways that could not be watched as a whole.
+    pub(super) fn ways_with_room(&mut self) {
+        let short = |(at, watch): (usize, &Option<Watch>)| {
+            watch
+                .as_ref()
+                .filter(|watch| watch.way_short && !watch.ended)
+                .and(u32::try_from(at).ok())
+        };
+        let short: Vec<_> = self.watches.iter().enumerate().filter_map(short).collect();
+        for number in short {
+            self.try_below_root(number);
+        }
+    }
+
     /// Nothing waits for the root any more.
     pub(super) fn leave_way(&mut self, number: u32) {
-        let Some(Watch { way, way_known, .. }) = self.watch_mut(number) else { return };
-        *way_known = false;
+        let Some(Watch { way, way_known, way_short, .. }) = self.watch_mut(number) else { return };
+        (*way_known, *way_short) = (false, false);
         let old = std::mem::take(way);
         self.leave_steps(number, old);
     }

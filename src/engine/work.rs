@@ -7,7 +7,7 @@ impl<W: World> Engine<W> {
     /// Something is left that no kernel event will call for.
     pub(super) fn has_work(&self) -> bool {
         !self.input.is_empty()
-            || self.settling.is_some()
+            || self.window_due()
             || self.listing.is_some()
             || !self.tasks.is_empty()
             || !self.unsealed.is_empty()
@@ -19,6 +19,16 @@ impl<W: World> Engine<W> {
             || self.has_told_gaps()
             || !self.to_look.is_empty()
             || (self.stale && (!self.blocked.is_empty() || self.to_recheck()))
+    }
+
+    /// A loss of events is to be told, before anything that comes behind it.
+    pub(super) fn loss_due(&self) -> bool {
+        self.alarmed && self.next_notice().is_some()
+    }
+
+    /// A window is being told, or can be: the queue has caught up with it.
+    pub(super) fn window_due(&self) -> bool {
+        self.settling.is_some()
             || self.windows.front().is_some_and(|window| window.seq <= self.seen)
     }
 

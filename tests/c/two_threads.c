@@ -312,6 +312,65 @@ static void same_watch_inside(void)
     inotify_watcher_destroy(together.watcher);
 }
 
+/* The watch "u" is being made, and its filter ends the watcher, while the reader waits for that watch. */
+static int destroying_filter(inotify_watcher *watcher, const inotify_watcher_directory *directory,
+                             void *user_data)
+{
+    unsigned asleep = 0;
+
+    (void)directory;
+    (void)user_data;
+    CHECK_SYS(sem_post(&state.go_on));
+    while (atomic_load(&state.destroyer) == 0)
+        sched_yield();
+    while (asleep < 1000)
+        asleep = sleeps(atomic_load(&state.destroyer)) ? asleep + 1 : 0;
+    inotify_watcher_destroy(watcher);
+    return 1;
+}
+
+static int64_t watch_filtered(inotify_watcher *watcher)
+{
+    inotify_watcher_watch_options options = {.size = sizeof options,
+                                             .mask = IN_CREATE,
+                                             .flags = TREE,
+                                             .callback = record,
+                                             .user_data = &state,
+                                             .filter = destroying_filter};
+
+    return inotify_watcher_watch_with(watcher, "u", &options);
+}
+
+static void asks_for_the_same(inotify_watcher *watcher, const inotify_watcher_event *event, void *data)
+{
+    (void)event;
+    (void)data;
+    CHECK_SYS(sem_post(&state.began));
+    CHECK_SYS(sem_wait(&state.go_on));
+    atomic_store(&state.destroyer, gettid());
+    CHECK_EQ(watch_filtered(watcher), -EBADF);
+    atomic_store(&state.ended, true);
+}
+
+static void destroyed_by_a_filter(void)
+{
+    pthread_t reader;
+
+    memset(&state, 0, sizeof state);
+    CHECK_SYS(sem_init(&state.began, 0, 0));
+    CHECK_SYS(sem_init(&state.go_on, 0, 0));
+    state.watcher = create();
+    make_dir("t");
+    make_dirs("u/d");
+    CHECK_OK(inotify_watcher_watch(state.watcher, "t", IN_CREATE, 0, asks_for_the_same, NULL));
+    make_file("t/a");
+    CHECK_EQ(pthread_create(&reader, NULL, read_until_closed, NULL), 0);
+    CHECK_SYS(sem_wait(&state.began));
+    CHECK(watch_filtered(state.watcher) < 0);
+    CHECK_EQ(pthread_join(reader, NULL), 0);
+    CHECK(atomic_load(&state.ended));
+}
+
 int main(void)
 {
     check_begin(240);
@@ -331,5 +390,7 @@ int main(void)
     same_watch_at_once();
     check_case("same-watch-inside");
     same_watch_inside();
+    check_case("destroyed-by-a-filter");
+    destroyed_by_a_filter();
     return 0;
 }

@@ -166,9 +166,6 @@ impl Scene {
             }
             all.push(told);
         }
-        for id in self.engine.take_dropped() {
-            self.watches.remove(&id);
-        }
         Ok((worked, all))
     }
 
