@@ -26,8 +26,13 @@ impl<W: World> Engine<W> {
             known.is_some_and(|known| known.anchor == anchor && known.waiting.contains(&node));
         if known {
             // The mode can have changed back and again since it was asked for, which the queue tells.
-            if let Some(follow) = self.followed(number).filter(|_| anchor == blocker) {
+            if anchor != blocker {
+                return;
+            }
+            if let Some(follow) = self.followed(number) {
                 follow.blocked = true;
+            } else if self.watch(number).is_some_and(|watch| watch.way_short) {
+                self.await_root_mode(number);
             }
             return;
         }
@@ -94,9 +99,10 @@ impl<W: World> Engine<W> {
         }
     }
 
-    /// Asks the kernel for ATTRIB at a directory, if it was not before.
+    /// Asks the kernel for ATTRIB at a directory; again for each one in the way, as it can have been refused
+    /// before.
     fn ask_attrib(&mut self, number: u32, anchor: NodeId) {
-        if self.gaps.anchors.get(&anchor) != Some(&1) || self.base_mask(anchor) & IN_ATTRIB != 0 {
+        if self.base_mask(anchor) & IN_ATTRIB != 0 {
             return;
         }
         let wd = self.tree.node(anchor).wd;

@@ -19,10 +19,12 @@ impl<W: World> Engine<W> {
         };
         let follow = flags.contains(WatchFlags::FOLLOW_NAME);
         let flags = self.fitting(number, mask, flags)?;
-        if follow && !self.follows_name(number) {
+        let followed = self.follows_name(number);
+        if follow && !followed {
             self.follow_late(number)?;
-        } else if !follow && self.follows_name(number) {
-            self.follow_no_more(number)?;
+        } else if !follow && followed && !self.is_there(number) {
+            let path = self.watch(number).map_or_else(Vec::new, |watch| watch.path.clone());
+            return Err(Failure::new(Errno(libc::ENOENT), "watch", path));
         }
         let out_of_step = self.resync.is_some() || self.rescan.is_some();
         let Some(watch) = self.watch_mut(number) else {
@@ -31,7 +33,7 @@ impl<W: World> Engine<W> {
         let (old, spelled) = (watch.mask, watch.path.clone());
         let before_flags = watch.flags;
         let mut flags = flags;
-        watch.track_later = None;
+        let later = watch.track_later.take();
         let track = WatchFlags::TRACK_ENTRIES;
         if out_of_step && watch.holds_tree() && (flags ^ before_flags).contains(track) {
             // What is known of entries is just being compared.
@@ -53,9 +55,12 @@ impl<W: World> Engine<W> {
             // again wants to know what is there.
             if let Some(failure) = self.seek_as_asked(number) {
                 if let Some(watch) = self.watch_mut(number) {
-                    (watch.mask, watch.flags) = (old, before.2);
+                    (watch.mask, watch.flags, watch.track_later) = (old, before.2, later);
                 }
                 self.seek(number);
+                if !followed {
+                    self.unfollow(number);
+                }
                 return Err(failure);
             }
         } else if before.0 != after.0 && self.is_there(number) {
@@ -72,10 +77,15 @@ impl<W: World> Engine<W> {
                 && errno != Errno(libc::ESTALE)
             {
                 if let Some(watch) = self.watch_mut(number) {
-                    (watch.mask, watch.flags) = (old, before.2);
+                    (watch.mask, watch.flags, watch.track_later) = (old, before.2, later);
                 }
                 return Err(Failure::new(errno, "inotify_add_watch", spelled));
             }
+        }
+        if followed && !follow {
+            // The watch is about what it has now, from now on.
+            self.unfollow(number);
+            self.note_coverage(number);
         }
         if !after.2.intersects(WatchFlags::RECURSIVE | WatchFlags::AUTO_ADD) {
             self.let_go_below(root, tracked && tracks);

@@ -13,7 +13,7 @@ use libc::{
 /// What tells of all that comes to a directory and goes.
 const COMES_AND_GOES: u32 = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
 /// Directories whose past is waited for, at the most: each puts an event into the queue.
-const JOINS: usize = 256;
+const JOINS: usize = 2048;
 
 impl<W: World> Engine<W> {
     /// What the kernel is asked for at a node. Bits are only ever added: others may share the wd.
@@ -125,7 +125,7 @@ impl<W: World> Engine<W> {
         // But not what a name leads to now, for that is none of what was there before.
         let follows = parent == NONE && self.follows_name(number);
         let lost = !follows && (self.resync.is_some() || self.comparison(number).is_some());
-        if narrow && !unlisted && !lost && self.joins.len() < JOINS {
+        if narrow && !unlisted && !lost && self.joins.len() < JOINS.min(self.world.queue_limit() / 8) {
             let seq = self.poke();
             self.joins.push((node, seq));
         }

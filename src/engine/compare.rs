@@ -142,7 +142,9 @@ impl<W: World> Engine<W> {
         match self.world.add(&listing.dir, name, wanted) {
             Ok(is) if is == wd => {
                 self.set_placed(child);
-                let open = Flags::CLAIM | Flags::DORMANT | Flags::NOTING | Flags::UNCOVERED;
+                // It can be on the way to being compared already, because it has moved.
+                let begun = Flags::TASK | Flags::LISTING | Flags::WINDOW;
+                let open = Flags::CLAIM | Flags::DORMANT | Flags::NOTING | Flags::UNCOVERED | begun;
                 let bare = !tracks
                     && !self.tree.has_children(child)
                     && !self.tree.flags(child).intersects(open);

@@ -8,7 +8,6 @@ use super::walk::Step;
 use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
 use super::{Batch, Engine, Head};
-use crate::sys::Errno;
 
 use libc::{
     IN_ATTRIB, IN_CLOSE_WRITE, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_IGNORED, IN_ISDIR,
@@ -175,17 +174,6 @@ impl<W: World> Engine<W> {
             watch.born = watch.born.max(follow.since);
             self.leave_steps(number, follow.steps);
         }
-    }
-
-    /// The watch is about what it has now, from now on.
-    pub(super) fn follow_no_more(&mut self, number: u32) -> Result<(), Failure> {
-        if self.is_there(number) {
-            self.unfollow(number);
-            self.note_coverage(number);
-            return Ok(());
-        }
-        let path = self.watch(number).map_or_else(Vec::new, |watch| watch.path.clone());
-        Err(Failure::new(Errno(libc::ENOENT), "watch", path))
     }
 
     /// There is a root to be watched.

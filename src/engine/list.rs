@@ -254,14 +254,14 @@ impl<W: World> Engine<W> {
             }
             return;
         }
+        if self.rechecks.iter().any(|asked| asked.dir == parent && asked.name == name) {
+            // It is about to be looked at, and told if it is there.
+            return;
+        }
         if self.gaps.is_quiet(parent) {
             if is_dir {
                 self.found_left_out(number, parent, listing, name, left);
             }
-            return;
-        }
-        if self.rechecks.iter().any(|asked| asked.dir == parent && asked.name == name) {
-            // It is about to be looked at, and told if it is there.
             return;
         }
         let mut flags = if is_dir { Flags::DIR } else { Flags::empty() };

@@ -359,14 +359,8 @@ impl<W: World> Engine<W> {
             if !self.doomed.echoes() {
                 self.wake();
             }
-        } else if !worked {
-            if self.input.is_empty() {
-                // Of those that were told ahead none is still to come.
-                self.done.clear();
-            }
-            if self.tracking {
-                self.refresh();
-            }
+        } else if self.tracking {
+            self.refresh();
         }
         self.poke_again()?;
         if !self.input.is_empty() || left {
@@ -382,8 +376,10 @@ impl<W: World> Engine<W> {
     /// One read of the queue.
     fn fill(&mut self) -> Result<usize, Errno> {
         if self.input.is_empty() {
+            // All of it is about events in the buffer.
             self.exchanges.clear();
             self.ahead_of.clear();
+            self.done.clear();
         }
         let world = &mut self.world;
         let got = self.input.fill(|buffer| world.read(buffer))?;

@@ -108,6 +108,11 @@ impl Prints {
         }
     }
 
+    /// No entry is to be looked at.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.dirty.is_empty()
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.dirty = Vec::new();
@@ -219,11 +224,19 @@ impl<W: World> Engine<W> {
     /// Nothing is going on: looks at entries that have changed, so that they are remembered as
     /// they have been told.
     pub(super) fn refresh(&mut self) {
+        let mut left = self.limits.max_scan.max(AGAIN);
+        while left >= AGAIN && self.refresh_some() {
+            left -= AGAIN;
+        }
+    }
+
+    /// Some of them. False if there is no more to do now.
+    fn refresh_some(&mut self) -> bool {
         if self.prints.dirty.is_empty() || self.rescan.is_some() || self.resync.is_some() {
-            return;
+            return false;
         }
         if !self.input.is_empty() || self.world.queued() > 0 {
-            return;
+            return false;
         }
         let from = self.prints.dirty.len().saturating_sub(AGAIN);
         let some = self.prints.dirty.split_off(from);
@@ -237,8 +250,13 @@ impl<W: World> Engine<W> {
             if !self.watch_of(node).is_some_and(|number| self.tracks(number)) {
                 continue;
             }
+            let parent = self.tree.node(node).parent;
+            if self.may_have_changed(node) || self.doubts(parent) {
+                // It is compared with what was told before.
+                continue;
+            }
             let name = Name::new(self.tree.name(node));
-            let Ok(at) = self.open_dir(self.tree.node(node).parent) else { continue };
+            let Ok(at) = self.open_dir(parent) else { continue };
             let (_, dir) = &self.open[at];
             if let Ok(facts) = self.world.facts_of(dir, name.get())
                 && self.tree.has(node, Flags::DIR) == (facts.kind == Kind::Directory)
@@ -251,10 +269,11 @@ impl<W: World> Engine<W> {
             // What was seen may not have been told yet.
             let room = DIRTY - self.prints.dirty.len();
             self.prints.dirty.extend(some.into_iter().take(room));
-            return;
+            return false;
         }
         for (node, print) in fresh {
             self.tree.set_print(node, print);
         }
+        true
     }
 }

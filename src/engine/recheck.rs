@@ -118,9 +118,10 @@ impl<W: World> Engine<W> {
         open.any(|asked| asked.name == name)
     }
 
-    /// Is there an entry to be looked at?
+    /// Is there an entry to be looked at? Not while its directory is listed for what was left out of it,
+    /// and nothing is told of what is found.
     pub(super) fn to_recheck(&self) -> bool {
-        self.rechecks.iter().any(|asked| !asked.put_off)
+        self.rechecks.iter().any(|asked| !asked.put_off && !self.gaps.is_quiet(asked.dir))
     }
 
     /// A directory can be searched again: what could not be found out in it can be now.
@@ -140,7 +141,8 @@ impl<W: World> Engine<W> {
         }
         let mut waiting = Vec::new();
         for mut asked in std::mem::take(&mut self.rechecks) {
-            if asked.put_off || asked.gone.is_some_and(|seq| seq > self.seen) {
+            let waits = asked.put_off || self.gaps.is_quiet(asked.dir);
+            if waits || asked.gone.is_some_and(|seq| seq > self.seen) {
                 self.rechecks.push(asked);
                 continue;
             }

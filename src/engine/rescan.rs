@@ -7,6 +7,7 @@
 //! to the moment when the overflow is read, for a later loss puts a new overflow into the queue
 //! (fs/notify/notification.c, fsnotify_insert_event). A poke made after that is the end of it.
 
+use super::gaps::Gap;
 use super::tree::{Flags, Marks, NodeId};
 use super::world::World;
 use super::{Batch, Engine, Notice};
@@ -154,6 +155,16 @@ impl<W: World> Engine<W> {
             } else {
                 self.tasks.push_back(task);
             }
+        }
+        // What has forgotten something is still to be known as such.
+        let forgets = |(&node, gap): (&NodeId, &Gap)| {
+            (gap.again && gap.filled.is_some() && compared(self, node)).then_some(node)
+        };
+        let forgets: Vec<_> = self.gaps.at.iter().filter_map(forgets).collect();
+        for node in forgets {
+            self.gaps.unfill(node);
+            self.gaps.quiet.remove(&node);
+            self.tree.set(node, Flags::UNCOVERED);
         }
         let mut asked = std::mem::take(&mut self.rechecks);
         asked.retain_mut(|asked| {

@@ -49,8 +49,9 @@ impl<W: World> Engine<W> {
 
     /// The window of a directory is closed that was listed for what was left out of it, or compared.
     pub(super) fn end_quiet(&mut self, node: NodeId) {
-        if !self.gaps.quiet.is_empty() {
-            self.gaps.quiet.remove(&node);
+        if !self.gaps.quiet.is_empty() && self.gaps.quiet.remove(&node) {
+            // There may be something to be looked at in it.
+            self.stale = true;
         }
         if !self.gaps.late.is_empty() {
             self.gaps.late.remove(&node);

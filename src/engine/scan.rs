@@ -209,6 +209,10 @@ impl<W: World> Engine<W> {
         if !self.admitted(number, node, task.tag) {
             return;
         }
+        if self.gaps.forgets(node) && !self.tree.marks(node).contains(Marks::STALE) {
+            // Whatever it is listed for: what is not known was told before.
+            self.gaps.quiet.insert(node);
+        }
         let mut outcome = self.scan_node(number, task);
         if let Err(Trouble { errno: Errno(libc::EMFILE | libc::ENFILE), .. }) = outcome
             && !self.open.is_empty()

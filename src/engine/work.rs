@@ -49,7 +49,8 @@ impl<W: World> Engine<W> {
         let windows = self.unsealed.is_empty()
             && self.windows.is_empty()
             && self.settling.is_none()
-            && self.rechecks.is_empty();
+            && self.rechecks.is_empty()
+            && self.prints.is_fresh();
         let loss = self.resync.is_none()
             && self.rescan.is_none()
             && self.roots.is_empty()

@@ -253,8 +253,17 @@ impl Player {
 
     fn change(&mut self, words: &[&str]) -> Result<(), String> {
         let [id, rest @ ..] = words else { return Err("change needs an id".into()) };
+        let (fails, rest) = match rest {
+            [rest @ .., "fails"] => (true, rest),
+            rest => (false, rest),
+        };
         let (mask, flags, _) = wishes(rest)?;
-        self.scene.change(number(id)?, mask, flags)
+        let changed = self.scene.change(number(id)?, mask, flags);
+        match (fails, changed) {
+            (true, Ok(())) => Err("it did not fail".into()),
+            (true, Err(_)) => Ok(()),
+            (false, changed) => changed,
+        }
     }
 
     /// One step; what it delivers.
