@@ -95,6 +95,14 @@ impl<W: World> Engine<W> {
         true
     }
 
+    /// The tag of what has shown itself to be there, and can have come before a barrier that is waited for.
+    pub(super) fn tag_before_barrier(&self) -> u32 {
+        match self.sync {
+            Some(Barrier { stage: Stage::Telling(tag), .. }) => tag,
+            _ => self.tag,
+        }
+    }
+
     fn is_open(&self, tag: u32) -> bool {
         self.resync.is_some() || self.rescan.is_some() || self.pending_before(tag)
     }

@@ -125,7 +125,11 @@ impl<W: World> Engine<W> {
         // But not what a name leads to now, for that is none of what was there before.
         let follows = parent == NONE && self.follows_name(number);
         let lost = !follows && (self.resync.is_some() || self.comparison(number).is_some());
-        if narrow && !unlisted && !lost && self.joins.len() < JOINS.min(self.world.queue_limit() / 8) {
+        if narrow
+            && !unlisted
+            && !lost
+            && self.joins.len() < JOINS.min(self.world.queue_limit() / 8)
+        {
             let seq = self.poke();
             self.joins.push((node, seq));
         }

@@ -285,7 +285,8 @@ impl<W: World> Engine<W> {
             self.tree.set(node, Flags::NOTING);
             // It stems from what was listed, which a barrier waits for.
             let listed = self.settling.as_ref().map(|settling| settling.tag);
-            self.push_task_tagged(node, self.rescan.or(listed).unwrap_or(self.tag));
+            let tag = self.comparison(number).or(listed).unwrap_or(self.tag);
+            self.push_task_tagged(node, tag);
         }
     }
 }

@@ -44,7 +44,8 @@ impl<W: World> Engine<W> {
             None => {
                 let is_dir = mask & IN_ISDIR;
                 self.tell(batch, node, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
-                self.appear(number, node, name, is_dir != 0, true);
+                let tag = self.tag_before_barrier();
+                self.appear_tagged(number, node, name, is_dir != 0, true, tag);
             }
         }
     }
@@ -98,7 +99,8 @@ impl<W: World> Engine<W> {
     pub(super) fn note_silently(&mut self, number: u32, node: NodeId, name: &[u8], mask: u32) {
         let noting = self.tree.has(node, Flags::NOTING);
         if noting && self.known(node, name, mask).is_none() && !self.has_left(node, name) {
-            self.appear(number, node, name, mask & IN_ISDIR != 0, false);
+            let tag = self.tag_before_barrier();
+            self.appear_tagged(number, node, name, mask & IN_ISDIR != 0, false, tag);
         }
     }
 
@@ -144,6 +146,19 @@ impl<W: World> Engine<W> {
         name: &[u8],
         is_dir: bool,
         live: bool,
+    ) -> Option<NodeId> {
+        self.appear_tagged(number, parent, name, is_dir, live, self.tag)
+    }
+
+    /// The same; what there is to be listed is of this tag.
+    fn appear_tagged(
+        &mut self,
+        number: u32,
+        parent: NodeId,
+        name: &[u8],
+        is_dir: bool,
+        live: bool,
+        tag: u32,
     ) -> Option<NodeId> {
         let noting = self.tree.has(parent, Flags::NOTING);
         let flags = self.watch(number)?.flags;
@@ -195,7 +210,7 @@ impl<W: World> Engine<W> {
                 self.tree.set(node, Flags::NOTING);
             }
             if self.tree.node(node).wd == 0 {
-                self.push_task(node);
+                self.push_task_tagged(node, tag);
             }
         }
         Some(node)

@@ -215,7 +215,7 @@ impl<W: World> Engine<W> {
             there,
             open: false,
             tries: 0,
-            tag: self.rescan.unwrap_or(self.tag),
+            tag: self.comparison_of(dir).unwrap_or(self.tag),
             put_off: false,
             times: 0,
             gone: None,

@@ -95,8 +95,12 @@ impl<W: World> Engine<W> {
         let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
         let tracks = self.tracks(number);
         let noting = self.tree.has(node, Flags::NOTING);
+        // See `remember_told`.
+        let told = tracks && self.relisted.contains(&node);
+        let unsure = told && (!self.input.is_empty() || self.world.queued() > 0);
         let folds = (noting || tracks)
             && !listing.compares
+            && !unsure
             && !self.gaps.is_quiet(node)
             && !self.is_news(number, node, false)
             && !self.rechecks.iter().any(|asked| asked.dir == node);
@@ -165,7 +169,7 @@ impl<W: World> Engine<W> {
         }
         if listing.whole {
             self.tree.unmark(node, Marks::STALE);
-            if listing.compares && self.rescan.is_none_or(|of| of < listing.tag) {
+            if listing.compares && self.comparison(number).is_none_or(|of| of < listing.tag) {
                 self.gaps.late.insert(node);
             }
             if let Some(errno) = listing.unseen {
@@ -250,7 +254,7 @@ impl<W: World> Engine<W> {
             if listing.compares {
                 self.found_again(number, listing, name, kind, child);
             } else if tracks && self.relisted.contains(&parent) {
-                self.remember(child, &listing.dir, name);
+                self.remember_told(child, &listing.dir, name);
             }
             return;
         }
@@ -272,8 +276,10 @@ impl<W: World> Engine<W> {
         if fresh {
             listing.fresh = Some(self.tree.added());
         }
-        if tracks {
+        if tracks && new {
             self.remember(node, &listing.dir, name);
+        } else if tracks {
+            self.remember_told(node, &listing.dir, name);
         }
         if !descend || !self.judge(number, node) {
             return;

@@ -74,21 +74,32 @@ impl<W: World> Engine<W> {
     /// Was it the library that looked into a directory? While its window is open it did, for whichever
     /// watch; that nobody else did at the same time cannot be known.
     pub(super) fn looked(&self, node: NodeId, raw: &Raw, name: &Name) -> bool {
-        let about = if raw.name_len == 0 {
-            Some(node)
-        } else if raw.mask & IN_ISDIR != 0 {
-            self.tree.dir(node, name.get())
-        } else {
-            None
-        };
         let scanning = Flags::CLAIM | Flags::LISTING | Flags::WINDOW | Flags::TASK;
-        let is = |node: &NodeId| self.tree.flags(*node).intersects(scanning);
-        let Some(about) = about else { return false };
-        if is(&about) || !self.tree.has(about, Flags::ALIASED) {
-            return is(&about);
-        }
+        let is = |node: NodeId| {
+            let root = self.tree.has(node, Flags::ROOT) && !self.roots.is_empty();
+            // Whether it was on the way to being listed when events were lost is forgotten.
+            let again = root && self.watch_of(node).is_some_and(|of| self.roots.contains(&of));
+            again || self.tree.flags(node).intersects(scanning)
+        };
         let mut nodes = Vec::new();
-        self.wds.all(&self.tree, self.tree.node(about).wd, &mut nodes);
-        nodes.iter().any(is)
+        let mut any = |about: NodeId| {
+            if is(about) || !self.tree.has(about, Flags::ALIASED) {
+                return is(about);
+            }
+            self.wds.all(&self.tree, self.tree.node(about).wd, &mut nodes);
+            nodes.iter().any(|&node| is(node))
+        };
+        if raw.name_len == 0 {
+            return any(node);
+        }
+        if raw.mask & IN_ISDIR == 0 {
+            return false;
+        }
+        // Another watch of the directory can look into what this one has no part in.
+        let mut dirs = vec![node];
+        if self.tree.has(node, Flags::ALIASED) {
+            self.wds.all(&self.tree, raw.wd, &mut dirs);
+        }
+        dirs.into_iter().filter_map(|dir| self.tree.dir(dir, name.get())).any(&mut any)
     }
 }

@@ -172,6 +172,16 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// The same of what was told before: unless something is queued, as what is there now may not have been
+    /// told, and can be lost still.
+    pub(super) fn remember_told(&mut self, node: NodeId, dir: &W::Dir, name: &[u8]) {
+        if self.relisted.is_empty() || (self.input.is_empty() && self.world.queued() == 0) {
+            self.remember(node, dir, name);
+        } else {
+            self.unprint(node);
+        }
+    }
+
     /// How an entry differs from what is remembered; from then on it is remembered as it is, unless
     /// it is another one.
     pub(super) fn compare(

@@ -12,6 +12,8 @@ use libc::{IN_ATTRIB, IN_CREATE, IN_ISDIR, IN_MOVED_TO};
 
 /// So often an answer that the directory refused is asked for once more when it is covered again.
 const TIMES: u8 = 16;
+/// And so often what is found is looked at once more because there is something in the queue.
+const AHEAD: u16 = 16;
 
 impl<W: World> Engine<W> {
     /// An event tells whether an entry was there that could not be looked at.
@@ -173,6 +175,12 @@ impl<W: World> Engine<W> {
                 Ok(None) if !self.input.is_empty() || self.world.queued() > 0 => {
                     // It may have been there until just now, which the queue tells.
                     waiting.push(asked);
+                }
+                Ok(Some(_)) if asked.tries < AHEAD && self.world.queued() > 0 => {
+                    // It can be ahead of the end of what stood there.
+                    asked.tries += 1;
+                    self.stale = true;
+                    self.rechecks.push(asked);
                 }
                 Ok(kind) => {
                     let (Some(kind), None) = (kind, self.standing(dir, name)) else {

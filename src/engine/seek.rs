@@ -7,6 +7,7 @@ use super::walk::{End, Step, no_room};
 use super::watches::{Failure, Watch, WatchFlags};
 use super::world::World;
 use super::{Engine, Notice};
+use crate::sys::Errno;
 
 /// Steps that are kept of ways that could not be gone to their ends.
 const KEPT: usize = 256;
@@ -106,7 +107,9 @@ impl<W: World> Engine<W> {
             }
             End::Trouble(found) => {
                 let joining = self.followed(number).is_some_and(|follow| follow.joining);
-                let keep = no_room(found.errno) || joining;
+                // What is watched already needs no room: that is another one.
+                let other = found.errno == Errno(libc::ENOSPC) && walk.at_end;
+                let keep = (no_room(found.errno) && !other) || joining;
                 self.note_trouble(number, Some(&found));
                 failure = Some(found);
                 // Before what was not covered below is forgotten: it is no better than it was.
@@ -218,7 +221,12 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::ROOT) {
             return false;
         }
-        self.followed(number).map(|follow| follow.unlisted = true).is_some()
+        let followed = self.followed(number).map(|follow| follow.unlisted = true).is_some();
+        if followed && self.comparison(number).is_some() {
+            // What was found in it and not told waits for nothing any more.
+            self.compare_later(node);
+        }
+        followed
     }
 
     /// Looks at a name when the events that have been read are used up.

@@ -198,13 +198,14 @@ impl<W: World> Engine<W> {
                 }
                 Some(_) if last && plan.way => return Ok(End::Nothing),
                 Some(Look::Directory) => {
-                    let Some(next) = self.step_into(&dir, &name, &here)? else {
+                    let Some(next) = self.step_into(walk, &dir, above.as_ref(), &name, &here)?
+                    else {
                         walk.at_end = last;
                         return Ok(End::Nothing);
                     };
                     if last {
                         walk.at_end = true;
-                        return self.found_last(plan, walk, &dir, next, &here);
+                        return self.found_last(plan, walk, (&dir, above.as_ref()), next, &here);
                     }
                     wd = self.go_in(plan, walk, Some(&dir), &next, &here)?;
                     above = Some(std::mem::replace(&mut dir, next));
@@ -218,7 +219,8 @@ impl<W: World> Engine<W> {
                 Some(other) => {
                     walk.at_end = true;
                     let links = if let Look::Other(links) = other { links } else { 1 };
-                    let found = self.found_file(plan, walk, &dir, &name, links, &here)?;
+                    let found =
+                        self.found_file(plan, walk, (&dir, above.as_ref()), &name, links, &here)?;
                     if let End::Found { .. } = found {
                         self.wait_at(walk, &dir);
                     }
@@ -277,6 +279,16 @@ impl<W: World> Engine<W> {
         }
     }
 
+    /// Asks for changes of the mode of the last step's directory, and of the one above as to this one: a
+    /// directory that may not be read cannot be watched itself.
+    fn ask_modes(&mut self, walk: &Walk<W::Dir>, dir: &W::Dir, above: Option<&W::Dir>) {
+        let at = walk.steps.len() - 1;
+        self.ask_more(walk, at, dir, IN_ATTRIB);
+        if let (Some(above), Some(before)) = (above, at.checked_sub(1)) {
+            self.ask_more(walk, before, above, IN_ATTRIB);
+        }
+    }
+
     /// What stands under a name; `None`: nothing.
     fn look_up(
         &mut self,
@@ -289,11 +301,7 @@ impl<W: World> Engine<W> {
         let mut seen = self.world.look(dir, name);
         if seen == Err(Errno(libc::EACCES)) {
             // No search permission: told when that changes, by the directory or the one above.
-            let at = walk.steps.len() - 1;
-            self.ask_more(walk, at, dir, IN_ATTRIB);
-            if let (Some(above), Some(before)) = (above, at.checked_sub(1)) {
-                self.ask_more(walk, before, above, IN_ATTRIB);
-            }
+            self.ask_modes(walk, dir, above);
             seen = self.world.look(dir, name);
         }
         match seen {
@@ -306,13 +314,22 @@ impl<W: World> Engine<W> {
     /// Reaches a directory by its name. `None`: it is none any more.
     fn step_into(
         &mut self,
+        walk: &Walk<W::Dir>,
         dir: &W::Dir,
+        above: Option<&W::Dir>,
         name: &[u8],
         here: &[u8],
     ) -> Result<Option<W::Dir>, Failure> {
+        let mut asked = false;
         for _ in 0..AGAIN {
             match self.world.open_below(dir, name) {
                 Ok(next) => return Ok(Some(next)),
+                Err(Errno(libc::EACCES)) if !asked => {
+                    // It could be searched just now.
+                    self.ask_modes(walk, dir, above);
+                    asked = true;
+                    continue;
+                }
                 Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {}
                 Err(errno) => return Err(fails("open", here)(errno)),
             }
@@ -328,14 +345,14 @@ impl<W: World> Engine<W> {
         &mut self,
         plan: &Plan,
         walk: &mut Walk<W::Dir>,
-        dir: &W::Dir,
+        (dir, above): (&W::Dir, Option<&W::Dir>),
         root: W::Dir,
         here: &[u8],
     ) -> Result<End<W::Dir>, Failure> {
         let mask = plan.dir_mask();
         let mut added = self.world.add(&root, b".", mask);
         if added == Err(Errno(libc::EACCES)) {
-            self.ask_more(walk, walk.steps.len() - 1, dir, IN_ATTRIB);
+            self.ask_modes(walk, dir, above);
             added = self.world.add(&root, b".", mask);
         }
         let wd = added.map_err(fails("inotify_add_watch", here))?;
@@ -362,7 +379,7 @@ impl<W: World> Engine<W> {
         &mut self,
         plan: &Plan,
         walk: &mut Walk<W::Dir>,
-        dir: &W::Dir,
+        (dir, above): (&W::Dir, Option<&W::Dir>),
         name: &[u8],
         links: u64,
         here: &[u8],
@@ -370,7 +387,7 @@ impl<W: World> Engine<W> {
         let mask = plan.root_mask | IN_DONT_FOLLOW;
         let mut added = self.world.add(dir, name, mask);
         if added == Err(Errno(libc::EACCES)) {
-            self.ask_more(walk, walk.steps.len() - 1, dir, IN_ATTRIB);
+            self.ask_modes(walk, dir, above);
             added = self.world.add(dir, name, mask);
         }
         match added {
