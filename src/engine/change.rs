@@ -43,6 +43,7 @@ impl<W: World> Engine<W> {
         let new = if mask & IN_MASK_ADD != 0 { mask | (watch.mask & EVENTS) } else { mask };
         // A link or what it leads to: what is watched stays so, unless it is looked for by its name.
         let new = if follow { new } else { new & !IN_DONT_FOLLOW | watch.mask & IN_DONT_FOLLOW };
+        let unasked = watch.unasked;
         let before = (watch.root_mask(), watch.inner_mask(), watch.flags);
         watch.mask = new;
         watch.flags = flags;
@@ -63,7 +64,7 @@ impl<W: World> Engine<W> {
                 }
                 return Err(failure);
             }
-        } else if before.0 != after.0 && self.is_there(number) {
+        } else if (before.0 != after.0 || unasked) && self.is_there(number) {
             let mask = after.0 | self.gaps.bits(root) | (new & IN_DONT_FOLLOW) | IN_MASK_ADD;
             // As for a new watch, the spelling may lead there where the absolute path does not.
             let added = match self.world.add_path(&path, mask) {
@@ -72,8 +73,12 @@ impl<W: World> Engine<W> {
                 }
                 other => other,
             };
+            let asked = added.and_then(|is| self.confirm(root, is));
             // It may have been replaced, which the queue will tell.
-            if let Err(errno) = added.and_then(|is| self.confirm(root, is))
+            if let Some(watch) = self.watch_mut(number) {
+                watch.unasked = asked == Err(Errno(libc::ESTALE));
+            }
+            if let Err(errno) = asked
                 && errno != Errno(libc::ESTALE)
             {
                 if let Some(watch) = self.watch_mut(number) {

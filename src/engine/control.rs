@@ -77,6 +77,7 @@ impl<W: World> Engine<W> {
             rescanning: false,
             track_later: None,
             knew: (false, false),
+            unasked: false,
             untouched: false,
             noted: super::Coverage::Complete,
             way: Vec::new(),

@@ -220,11 +220,6 @@ impl<W: World> Engine<W> {
         if !self.tree.has(node, Flags::LISTING) {
             self.unblock(node);
         }
-        let left_out = |gap: &Gap| !gap.again && self.gaps.left_out.contains(&(gap.serial, node));
-        if self.gaps.at.get(&node).is_some_and(left_out) {
-            // There may be room for one more: what another watch has already needs none.
-            self.gaps.one_more(tag);
-        }
         self.gaps.unfill(node);
         if let Some(gap) = self.gaps.at.get_mut(&node) {
             gap.owed = false;
@@ -266,6 +261,11 @@ impl<W: World> Engine<W> {
     /// Lets one go. True if there was one.
     pub(super) fn close_gap(&mut self) -> bool {
         if let Some(node) = self.told_gap() {
+            let left_out = |gap: &Gap| self.gaps.left_out.contains(&(gap.serial, node));
+            if self.gaps.at.get(&node).is_some_and(left_out) {
+                // There may be room for one more: what another watch has already needs none.
+                self.gaps.one_more(self.tag);
+            }
             self.forget_gap(node);
         } else if let Some(number) = self.told_name() {
             self.gaps.found.retain(|&(found, _)| found != number);

@@ -18,7 +18,7 @@ impl<W: World> Engine<W> {
             return Err(Errno(libc::ENOENT));
         };
         let nofollow = watch.mask & IN_DONT_FOLLOW != 0;
-        let identity = watch.identity;
+        let (identity, root) = (watch.identity, watch.root);
         let path = watch.absolute.clone();
         let spelled = watch.path.clone();
         // Where the absolute path leads through what this process may not search, the caller's
@@ -29,6 +29,13 @@ impl<W: World> Engine<W> {
             match self.world.open(&path, nofollow) {
                 Ok(dir) => match self.world.identity(&dir) {
                     Ok(is) if identity == Some(is) => return Ok(dir),
+                    // It was not needed when the watch was made, and is learnt now.
+                    Ok(is) if identity.is_none() && self.is_root_dir(root, &dir) => {
+                        if let Some(watch) = self.watch_mut(number) {
+                            watch.identity = Some(is);
+                        }
+                        return Ok(dir);
+                    }
                     Ok(_) => failure = Errno(libc::ESTALE),
                     Err(errno) => failure = errno,
                 },
@@ -36,6 +43,12 @@ impl<W: World> Engine<W> {
             }
         }
         Err(failure)
+    }
+
+    /// Is it what a root that does not follow its name watches?
+    fn is_root_dir(&mut self, root: NodeId, dir: &W::Dir) -> bool {
+        let wd = self.tree.node(root).wd;
+        wd != 0 && !self.follows_name(self.tree.root_number(root)) && self.verify(dir, wd).is_ok()
     }
 
     /// Reaches the directory of a watched node; returns its place in `open`. It is certainly that

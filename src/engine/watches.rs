@@ -106,6 +106,8 @@ pub struct Watch {
     /// Other flags are being taken on: before, all subdirectories, all other entries of what is listed
     /// for that were known.
     pub knew: (bool, bool),
+    /// The kernel was not asked for the mask: another directory stood at the path.
+    pub unasked: bool,
     /// Its root is watched, and nothing that came or went in it was told since.
     pub untouched: bool,
     /// The coverage that was told last.
