@@ -33,6 +33,10 @@ impl<W: World> Engine<W> {
                 follow.blocked = true;
             } else if self.watch(number).is_some_and(|watch| watch.way_short) {
                 self.await_root_mode(number);
+                if !opened && self.watch(number).is_some_and(|watch| !watch.way_short) {
+                    // What changed before is not told.
+                    self.try_again(node, self.tag);
+                }
             }
             return;
         }

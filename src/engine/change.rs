@@ -14,6 +14,16 @@ impl<W: World> Engine<W> {
     /// Changes mask and flags of a watch, in the kernel too. If that fails at the root it is as it
     /// was; what fails below is told as an event.
     pub fn change_watch(&mut self, id: i64, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
+        let changed = self.change_to(id, mask, flags);
+        // One that fails can have found something, too.
+        if self.has_work() {
+            self.wake();
+        }
+        let poked = self.poke_again();
+        changed.and(poked)
+    }
+
+    fn change_to(&mut self, id: i64, mask: u32, flags: WatchFlags) -> Result<(), Failure> {
         let Some(&number) = self.by_id.get(&id) else {
             return Ok(());
         };
@@ -58,9 +68,11 @@ impl<W: World> Engine<W> {
                 if let Some(watch) = self.watch_mut(number) {
                     (watch.mask, watch.flags, watch.track_later) = (old, before.2, later);
                 }
-                self.seek(number);
-                if !followed {
+                if followed {
+                    self.seek(number);
+                } else {
                     self.unfollow(number);
+                    self.note_coverage(number);
                 }
                 return Err(failure);
             }
@@ -131,10 +143,7 @@ impl<W: World> Engine<W> {
                 self.drop_looks();
             }
         }
-        if self.has_work() {
-            self.wake();
-        }
-        self.poke_again()
+        Ok(())
     }
 
     /// What is a file has nothing below it: no directories, and no entries.

@@ -93,8 +93,9 @@ impl<W: World> Engine<W> {
         let unseen = old.as_ref().is_some_and(|old| old.unseen);
         // What was left out and forgotten stays so until it is listed.
         let again = old.as_ref().is_some_and(|old| old.again);
-        let (owed, filled) = (false, None);
-        let gap = Gap { watch: number, errno, step, serial, again, unseen, owed, filled, blocker };
+        let back = old.as_ref().is_some_and(|old| old.back);
+        let (owed, filled, watch) = (false, None, number);
+        let gap = Gap { watch, errno, step, serial, again, unseen, owed, back, filled, blocker };
         self.gaps.at.insert(node, gap);
         if limit {
             self.gaps.left_out.insert((serial, node));

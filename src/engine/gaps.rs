@@ -25,6 +25,8 @@ pub(super) struct Gap {
     pub(super) unseen: bool,
     /// It was chosen to use room that was given back, and has not used it yet.
     pub(super) owed: bool,
+    /// It was tried once more because its root was found in its place.
+    pub(super) back: bool,
     /// Covered again: the tag of the scan of which not all is told yet.
     pub(super) filled: Option<u32>,
     /// The directory whose mode is in the way: itself or one above; `NONE` if that is not the reason.

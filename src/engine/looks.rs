@@ -5,7 +5,7 @@
 use super::Engine;
 use super::input::Raw;
 use super::names::Name;
-use super::tree::{Flags, NodeId};
+use super::tree::{Flags, Marks, NodeId};
 use super::world::World;
 
 use libc::IN_ISDIR;
@@ -79,7 +79,9 @@ impl<W: World> Engine<W> {
             let root = self.tree.has(node, Flags::ROOT) && !self.roots.is_empty();
             // Whether it was on the way to being listed when events were lost is forgotten.
             let again = root && self.watch_of(node).is_some_and(|of| self.roots.contains(&of));
-            again || self.tree.flags(node).intersects(scanning)
+            let stale = || self.tree.marks(node).contains(Marks::STALE) || !self.is_placed(node);
+            let compared = || self.comparison_of(node).is_some() && stale();
+            again || self.tree.flags(node).intersects(scanning) || compared()
         };
         let mut nodes = Vec::new();
         let mut any = |about: NodeId| {
@@ -100,6 +102,12 @@ impl<W: World> Engine<W> {
         if self.tree.has(node, Flags::ALIASED) {
             self.wds.all(&self.tree, raw.wd, &mut dirs);
         }
-        dirs.into_iter().filter_map(|dir| self.tree.dir(dir, name.get())).any(&mut any)
+        if dirs.into_iter().filter_map(|dir| self.tree.dir(dir, name.get())).any(&mut any) {
+            return true;
+        }
+        // Or it is the root of another watch.
+        let called = |path: &[u8]| path.rsplit(|&b| b == b'/').next() == Some(name.get());
+        let roots = self.watches.iter().flatten().filter(|watch| !watch.ended);
+        roots.filter(|watch| called(&watch.absolute)).any(|watch| is(watch.root))
     }
 }

@@ -12,7 +12,19 @@ impl<W: World> Engine<W> {
     /// is waited for.
     pub(super) fn await_root(&mut self, number: u32, node: NodeId) {
         let known = self.watch(number).is_none_or(|watch| watch.way_known);
-        if known || self.follows_name(number) || self.open_root(number).is_ok() {
+        if known || self.follows_name(number) {
+            return;
+        }
+        if self.open_root(number).is_ok() {
+            // It came back since; or something else was in the way, so this is done once.
+            if self
+                .gaps
+                .at
+                .get_mut(&node)
+                .is_some_and(|gap| !std::mem::replace(&mut gap.back, true))
+            {
+                self.try_again(node, self.tag);
+            }
             return;
         }
         self.watch_way(number);
