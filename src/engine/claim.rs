@@ -71,6 +71,8 @@ impl<W: World> Engine<W> {
         let parent = self.tree.node(node).parent;
         let mut dormant = parent != NONE && self.tree.has(parent, Flags::DORMANT);
         let mut unlisted = false;
+        // Another watch had it, whatever that asked for.
+        let mut had = false;
         let mut others = Vec::new();
         if wd <= self.max_wd {
             self.wds.all(&self.tree, wd, &mut others);
@@ -80,7 +82,7 @@ impl<W: World> Engine<W> {
             if !lives {
                 // Let go, but the kernel watch is still there: it is ours now.
                 self.wds.remove(&mut self.tree, other);
-                dormant = true;
+                (dormant, had) = (true, true);
             }
             lives
         });
@@ -95,14 +97,14 @@ impl<W: World> Engine<W> {
             // A directory that the queue said is deleted, or one that was just let go.
             dormant = true;
         }
+        // Its events from before it was to be removed can still come.
+        let unwanted = self.wds.spare(wd);
         let told = |&other: &NodeId| self.base_mask(other) & COMES_AND_GOES == COMES_AND_GOES;
         let narrow = if others.is_empty() {
-            parent == NONE && wd <= self.max_wd
+            (parent == NONE || had || unwanted) && wd <= self.max_wd
         } else {
             !others.iter().any(told)
         };
-        // Its events from before it was to be removed can still come.
-        let unwanted = self.wds.spare(wd);
         dormant |= unwanted;
         self.max_wd = self.max_wd.max(wd);
         self.wds.add(&mut self.tree, wd, node);
@@ -128,7 +130,7 @@ impl<W: World> Engine<W> {
         if narrow
             && !unlisted
             && !lost
-            && self.joins.len() < JOINS.min(self.world.queue_limit() / 8)
+            && self.joins.len() < JOINS.min((self.world.queue_limit() / 8).max(1))
         {
             let seq = self.poke();
             self.joins.push((node, seq));

@@ -138,7 +138,7 @@ impl<W: World> Engine<W> {
         }
         let name = Name::new(self.input.name(next));
         !self.input.from(next.next).any(goes)
-            && self.remains(to, next, name.get(), false, false) == Some(false)
+            && self.remains(to, next, name.get(), false, false) != Some(true)
     }
 
     /// In an exchange the second entry goes where the first came from, and nothing else happens to the

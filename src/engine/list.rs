@@ -253,8 +253,14 @@ impl<W: World> Engine<W> {
             // The queue has spoken of it already, or an earlier listing has it.
             if listing.compares {
                 self.found_again(number, listing, name, kind, child);
-            } else if tracks && self.relisted.contains(&parent) {
-                self.remember_told(child, &listing.dir, name);
+            } else if self.relisted.contains(&parent) {
+                if tracks {
+                    self.remember_told(child, &listing.dir, name);
+                }
+                if descend && is_dir && self.is_left_alone(child) && self.judge(number, child) {
+                    listing.descends = true;
+                    self.push_found(child, listing.tag, entry.ino);
+                }
             }
             return;
         }
@@ -317,6 +323,18 @@ impl<W: World> Engine<W> {
                 self.scan_failed(number, task, trouble);
             }
         }
+    }
+
+    /// Is it a directory that is known, and was not to be watched before?
+    fn is_left_alone(&self, child: NodeId) -> bool {
+        let open = Flags::TASK
+            .union(Flags::UNCOVERED)
+            .union(Flags::EXCLUDED)
+            .union(Flags::PENDING)
+            .union(Flags::TOMB)
+            .union(Flags::DEAD);
+        let flags = self.tree.flags(child);
+        flags.contains(Flags::DIR) && !flags.intersects(open) && self.tree.node(child).wd == 0
     }
 
     /// A directory is listed again because of other flags, and all entries of this kind were known before:

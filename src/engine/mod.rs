@@ -328,7 +328,9 @@ impl<W: World> Engine<W> {
         let calm = self.is_calm();
         if self.halts == 0 {
             worked |= !calm && self.finish(batch);
-            if self.input.is_empty() && !self.full(batch) {
+            // What is due comes before anything that is queued.
+            let due = self.window_due() || self.loss_due();
+            if self.input.is_empty() && !self.full(batch) && !due {
                 let failed = |errno| Failure::new(errno, READ, Vec::new());
                 worked |= self.fill().map_err(failed)? > 0;
                 if self.rescan.is_some() {

@@ -30,12 +30,15 @@ impl<W: World> Engine<W> {
                 Ok(dir) => match self.world.identity(&dir) {
                     Ok(is) if identity == Some(is) => return Ok(dir),
                     // It was not needed when the watch was made, and is learnt now.
-                    Ok(is) if identity.is_none() && self.is_root_dir(root, &dir) => {
-                        if let Some(watch) = self.watch_mut(number) {
-                            watch.identity = Some(is);
+                    Ok(is) if identity.is_none() => match self.verify_root(number, root, &dir) {
+                        Ok(()) => {
+                            if let Some(watch) = self.watch_mut(number) {
+                                watch.identity = Some(is);
+                            }
+                            return Ok(dir);
                         }
-                        return Ok(dir);
-                    }
+                        Err(errno) => failure = errno,
+                    },
                     Ok(_) => failure = Errno(libc::ESTALE),
                     Err(errno) => failure = errno,
                 },
@@ -46,9 +49,11 @@ impl<W: World> Engine<W> {
     }
 
     /// Is it what a root that does not follow its name watches?
-    fn is_root_dir(&mut self, root: NodeId, dir: &W::Dir) -> bool {
-        let wd = self.tree.node(root).wd;
-        wd != 0 && !self.follows_name(self.tree.root_number(root)) && self.verify(dir, wd).is_ok()
+    fn verify_root(&mut self, number: u32, root: NodeId, dir: &W::Dir) -> Result<(), Errno> {
+        match self.tree.node(root).wd {
+            wd if wd != 0 && !self.follows_name(number) => self.verify(dir, wd),
+            _ => Err(Errno(libc::ESTALE)),
+        }
     }
 
     /// Reaches the directory of a watched node; returns its place in `open`. It is certainly that

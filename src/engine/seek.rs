@@ -258,6 +258,14 @@ impl<W: World> Engine<W> {
         self.seek_those(|follow| follow.short);
     }
 
+    /// Does a name or the way to a root wait for that?
+    pub(super) fn wants_room(&self) -> bool {
+        let short = |watch: &Watch| {
+            watch.way_short || watch.follow.as_ref().is_some_and(|follow| follow.short)
+        };
+        self.watches.iter().flatten().any(|watch| !watch.ended && short(watch))
+    }
+
     /// Every name that could not be followed, or not in full, is looked at again.
     pub(super) fn seek_troubled(&mut self) {
         self.seek_those(|follow| follow.trouble.is_some() || follow.blind.is_some());

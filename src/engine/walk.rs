@@ -158,7 +158,12 @@ impl<W: World> Engine<W> {
             }
             here.extend_from_slice(&name);
             if name == b".." {
-                let next = self.world.parent(&dir).map_err(fails("open", &here))?;
+                let mut next = self.world.parent(&dir);
+                if matches!(next, Err(Errno(libc::EACCES))) {
+                    self.ask_modes(walk, &dir, above.as_ref());
+                    next = self.world.parent(&dir);
+                }
+                let next = next.map_err(fails("open", &here))?;
                 wd = self.go_in(plan, walk, None, &next, &here)?;
                 above = None;
                 dir = next;

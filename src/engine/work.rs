@@ -16,6 +16,7 @@ impl<W: World> Engine<W> {
             || self.has_questions()
             || !self.roots.is_empty()
             || self.gaps.due()
+            || (self.room && self.wants_room())
             || self.has_told_gaps()
             || !self.to_look.is_empty()
             || (self.stale && (!self.blocked.is_empty() || self.to_recheck()))
