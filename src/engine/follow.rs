@@ -134,6 +134,8 @@ impl<W: World> Engine<W> {
         }
         match failure {
             None => {
+                // Nobody waits for it on its way any more.
+                self.try_below_root(number);
                 self.note_coverage(number);
                 Ok(())
             }
