@@ -8,6 +8,8 @@ use super::world::World;
 
 /// What a barrier makes room for can give back watches by itself; under load something always does.
 const ROUNDS: u32 = 4;
+/// So many directories can show themselves to have been there before it; under load there is no last one.
+const LATE: u32 = 4096;
 
 /// A barrier under way.
 #[derive(Clone, Copy)]
@@ -17,6 +19,8 @@ pub(super) struct Barrier {
     given_back: Option<u64>,
     /// A directory was being listed: should it have been removed, its end is told when it is closed.
     listed: bool,
+    /// Directories that were found late, see `LATE`.
+    late: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -67,12 +71,12 @@ impl<W: World> Engine<W> {
         self.open.clear();
         let stage = Stage::Queued(self.poke());
         let (given_back, listed) = (self.gaps.given_back(), self.listing.is_some());
-        Barrier { stage, rounds, given_back, listed }
+        Barrier { stage, rounds, given_back, listed, late: 0 }
     }
 
     /// The barrier has come out, and what it was to wait for is done.
     pub fn sync_done(&mut self) -> bool {
-        while let Some(Barrier { stage, rounds, given_back, listed }) = self.sync {
+        while let Some(Barrier { stage, rounds, given_back, listed, late }) = self.sync {
             let next = match stage {
                 Stage::Queued(seq) if self.seen >= seq => Stage::Freeing(self.doomed.let_go()),
                 Stage::Freeing(so_far) if self.doomed.freed(so_far) => {
@@ -90,15 +94,18 @@ impl<W: World> Engine<W> {
                 }
                 _ => return false,
             };
-            self.sync = Some(Barrier { stage: next, rounds, given_back, listed });
+            self.sync = Some(Barrier { stage: next, rounds, given_back, listed, late });
         }
         true
     }
 
     /// The tag of what has shown itself to be there, and can have come before a barrier that is waited for.
-    pub(super) fn tag_before_barrier(&self) -> u32 {
-        match self.sync {
-            Some(Barrier { stage: Stage::Telling(tag), .. }) => tag,
+    pub(super) fn tag_before_barrier(&mut self) -> u32 {
+        match &mut self.sync {
+            Some(Barrier { stage: Stage::Telling(tag), late, .. }) if *late < LATE => {
+                *late += 1;
+                *tag
+            }
             _ => self.tag,
         }
     }
