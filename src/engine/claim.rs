@@ -130,7 +130,7 @@ impl<W: World> Engine<W> {
         if narrow
             && !unlisted
             && !lost
-            && self.joins.len() < JOINS.min((self.world.queue_limit() / 8).max(1))
+            && self.joins.len() < JOINS.min((self.world.queue_limit() / 8).max(16))
         {
             let seq = self.poke();
             self.joins.push((node, seq));
