@@ -103,7 +103,8 @@ impl<W: World> Engine<W> {
         let narrow = if others.is_empty() {
             (parent == NONE || had || unwanted) && wd <= self.max_wd
         } else {
-            !others.iter().any(told)
+            // One that has joined itself is whole only since then.
+            !others.iter().any(|other| told(other) && !self.is_past(*other))
         };
         dormant |= unwanted;
         self.max_wd = self.max_wd.max(wd);

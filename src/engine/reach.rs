@@ -30,7 +30,7 @@ impl<W: World> Engine<W> {
                 Ok(dir) => match self.world.identity(&dir) {
                     Ok(is) if identity == Some(is) => return Ok(dir),
                     // It was not needed when the watch was made, and is learnt now.
-                    Ok(is) if identity.is_none() => match self.verify_root(number, root, &dir) {
+                    Ok(is) if identity.is_none() => match self.verify_root(root, &dir) {
                         Ok(()) => {
                             if let Some(watch) = self.watch_mut(number) {
                                 watch.identity = Some(is);
@@ -48,11 +48,11 @@ impl<W: World> Engine<W> {
         Err(failure)
     }
 
-    /// Is it what a root that does not follow its name watches?
-    fn verify_root(&mut self, number: u32, root: NodeId, dir: &W::Dir) -> Result<(), Errno> {
+    /// Is it what a root watches?
+    fn verify_root(&mut self, root: NodeId, dir: &W::Dir) -> Result<(), Errno> {
         match self.tree.node(root).wd {
-            wd if wd != 0 && !self.follows_name(number) => self.verify(dir, wd),
-            _ => Err(Errno(libc::ESTALE)),
+            0 => Err(Errno(libc::ESTALE)),
+            wd => self.verify(dir, wd),
         }
     }
 
