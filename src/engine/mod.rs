@@ -361,7 +361,8 @@ impl<W: World> Engine<W> {
             if !self.doomed.echoes() {
                 self.wake();
             }
-        } else if self.tracking {
+        } else if !worked && self.tracking {
+            // Not while the tree is busy: what a look sees then can be lost before it is told.
             self.refresh();
         }
         self.poke_again()?;
