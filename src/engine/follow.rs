@@ -289,7 +289,7 @@ impl<W: World> Engine<W> {
             if raw.mask & (IN_CREATE | IN_MOVED_TO) != 0 {
                 self.root_came(batch, number, raw, name);
             } else {
-                self.root_went(batch, number, raw, name);
+                self.root_went(batch, number, raw);
             }
         } else if seen >= follow.looked {
             follow.broken = true;
@@ -337,8 +337,8 @@ impl<W: World> Engine<W> {
     }
 
     /// The root's name was taken away.
-    fn root_went(&mut self, batch: &mut Batch, number: u32, raw: &Raw, name: &[u8]) {
-        if raw.mask & IN_MOVED_FROM != 0 && self.was_exchanged(number, raw, name) {
+    fn root_went(&mut self, batch: &mut Batch, number: u32, raw: &Raw) {
+        if raw.mask & IN_MOVED_FROM != 0 && self.was_exchanged(number, raw) {
             return;
         }
         let newer = self.is_newer(number);
@@ -368,8 +368,9 @@ impl<W: World> Engine<W> {
     }
 
     /// In an exchange what comes to a name is told before what goes from there. Is that of another kind
-    /// than what was told, or is what was told still there, with nothing in the queue that brings it back?
-    fn was_exchanged(&mut self, number: u32, raw: &Raw, name: &[u8]) -> bool {
+    /// than what was told, or is what was told still there, with nothing in the queue that can have
+    /// brought it back?
+    fn was_exchanged(&mut self, number: u32, raw: &Raw) -> bool {
         let is_dir = raw.mask & IN_ISDIR != 0;
         // If nothing can be watched there, what was told may be older than what goes.
         let there = self.is_there(number);
@@ -383,15 +384,16 @@ impl<W: World> Engine<W> {
             Some(engine.tree.node(watch.root).wd).filter(|&wd| wd != 0)
         };
         let Some(before) = stands(self) else { return false };
+        let way = self.followed(number).map_or_else(Vec::new, |follow| follow.steps.clone());
         self.seek(number);
         let stays = self.watch(number).is_some_and(|w| self.tree.node(w.root).wd == before);
         if !stays || !self.read_all() {
             return false;
         }
+        // By its name, or by way of a directory above.
         let comes = |later: &Raw| {
-            later.wd == raw.wd
-                && later.mask & (IN_CREATE | IN_MOVED_TO) != 0
-                && self.input.name(later) == name
+            let name = self.input.name(later);
+            later.mask & DIRENT != 0 && way.iter().any(|s| s.wd == later.wd && s.name == name)
         };
         !self.input.from(raw.next).any(|later| comes(&later))
     }
