@@ -108,11 +108,6 @@ impl Prints {
         }
     }
 
-    /// No entry is to be looked at.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.dirty.is_empty()
-    }
-
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.dirty = Vec::new();

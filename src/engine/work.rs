@@ -50,8 +50,7 @@ impl<W: World> Engine<W> {
         let windows = self.unsealed.is_empty()
             && self.windows.is_empty()
             && self.settling.is_none()
-            && self.rechecks.is_empty()
-            && self.prints.is_fresh();
+            && self.rechecks.is_empty();
         let loss = self.resync.is_none()
             && self.rescan.is_none()
             && self.roots.is_empty()
