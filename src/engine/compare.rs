@@ -79,7 +79,7 @@ impl<W: World> Engine<W> {
         child: NodeId,
     ) {
         let is_dir = kind == Kind::Directory;
-        if !self.tree.has(child, Flags::DOUBT) {
+        if !self.tree.has(child, Flags::DOUBT) || listing.ended.contains(&child) {
             // The queue has spoken of it since.
             return;
         }
@@ -165,10 +165,8 @@ impl<W: World> Engine<W> {
                 self.tree.mark(child, Marks::REPLACED);
                 false
             }
-            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => {
-                self.tree.mark(child, Marks::REPLACED);
-                false
-            }
+            // What was listed has gone since, and the queue tells that, or has told it.
+            Err(Errno(libc::ENOENT | libc::ENOTDIR | libc::ELOOP)) => false,
             Err(errno) => {
                 // There is a directory; whether it is the same cannot be known yet.
                 self.doubt_inside(number, child);

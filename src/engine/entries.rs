@@ -302,6 +302,9 @@ impl<W: World> Engine<W> {
         if told {
             self.out_of_doubt(child);
             self.tree.set(child, Flags::DOUBT);
+            if let Some(listing) = self.listing.as_mut().filter(|listing| listing.node == dir) {
+                listing.ended.push(child);
+            }
         }
         told
     }

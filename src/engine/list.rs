@@ -30,6 +30,9 @@ pub(super) struct Listing<D> {
     descends: bool,
     /// Why entries could not be looked at that are to be compared.
     pub(super) unseen: Option<Errno>,
+    /// What the queue has said to be gone meanwhile, though that is told later: what has been read of the
+    /// listing can be older.
+    pub(super) ended: Vec<NodeId>,
 }
 
 impl<W: World> Engine<W> {
@@ -64,6 +67,7 @@ impl<W: World> Engine<W> {
             doubt,
             descends,
             unseen: None,
+            ended: Vec::new(),
         });
     }
 
