@@ -111,7 +111,15 @@ impl<W: World> Engine<W> {
             |after: usize| self.input.from(after).take_while(whole).filter(|raw| raw.wd == next.wd);
         let named = |raw: &Raw| self.input.name(raw) == name;
         let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
-        let end = first.map_or(usize::MAX, |raw| raw.at);
+        // What comes between the halves of a rename to here can be about what that has brought, to which
+        // the name leads already.
+        let half = |of: Raw| {
+            let from = |raw: &Raw| raw.mask & IN_MOVED_FROM != 0 && raw.cookie == of.cookie;
+            let renames = of.mask & IN_MOVED_TO != 0;
+            let queue = self.input.from(next.next).take_while(|raw| renames && raw.at < of.at);
+            queue.filter(from).last().unwrap_or(of)
+        };
+        let end = first.map_or(usize::MAX, |raw| half(raw).at);
         let shows = |raw: &Raw| (attributes || raw.mask & IN_ATTRIB == 0) && named(raw);
         // Not of what `next` was exchanged for, whose own event is still to come.
         let comes = first.filter(|raw| alone && raw.mask & IN_MOVED_TO != 0);
