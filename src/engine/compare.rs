@@ -14,8 +14,8 @@ use crate::sys::{Errno, Kind};
 use libc::{IN_ATTRIB, IN_CLOSE_WRITE, IN_DELETE, IN_ISDIR, IN_MODIFY};
 
 impl<W: World> Engine<W> {
-    /// Before a directory is listed to be compared: everything in it is in doubt.
-    pub(super) fn doubt(&mut self, at: &mut NodeId, left: &mut usize) {
+    /// Before a directory is listed to be compared: everything in it is in doubt, but what has ended since.
+    pub(super) fn doubt(&mut self, at: &mut NodeId, ended: &[NodeId], left: &mut usize) {
         const EACH: usize = 8;
         while *at != NONE && *left > 0 {
             *left -= 1;
@@ -25,6 +25,9 @@ impl<W: World> Engine<W> {
                 }
                 let child = *at;
                 *at = self.tree.next(child);
+                if ended.contains(&child) {
+                    continue;
+                }
                 let pending = self.tree.has(child, Flags::PENDING);
                 if self.tree.has(child, Flags::TOMB) || (pending && self.tree.node(child).wd == 0) {
                     // Not told yet, or gone before: if it is there it is found again.

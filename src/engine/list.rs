@@ -95,7 +95,7 @@ impl<W: World> Engine<W> {
             self.count_task(listing.tag, false);
             return;
         };
-        self.doubt(&mut listing.doubt, left);
+        self.doubt(&mut listing.doubt, &listing.ended, left);
         let mut buffer = std::mem::replace(&mut self.list_buffer, ListBuffer::none());
         let tracks = self.tracks(number);
         let noting = self.tree.has(node, Flags::NOTING);

@@ -112,6 +112,10 @@ void check_look(const struct watch *watch, const struct node *node, int dir, con
     if (!looks(watch) || (watch->overflowed && !opt.track_entries) ||
         fstatat(dir, node->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return;
+    /* With its directory it can have been away at that moment and have come back since, and a loss of both
+     * events leaves no difference to what was told. */
+    if (watch->overflowed && !look->done)
+        return;
     shared->totals.contents++;
     if (!look->done)
         what = "was not there at the last event about it";
