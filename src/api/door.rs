@@ -73,23 +73,35 @@ pub fn with<T>(
     handle: *const inotify_watcher,
     body: impl FnOnce(&Arc<Watcher>) -> T,
 ) -> Outcome<T> {
+    let watcher = enter(handle)?;
+    guarded(|| body(&watcher)).map_err(|_| broken(&watcher))
+}
+
+// Not in every function anew.
+#[inline(never)]
+fn enter(handle: *const inotify_watcher) -> Outcome<Arc<Watcher>> {
     let slot = slot(handle).ok_or_else(|| failure(libc::EINVAL, "watcher"))?;
     let watcher = slot.watcher.lock().clone().ok_or_else(|| failure(libc::EBADF, "watcher"))?;
     watcher.usable()?;
-    guarded(|| body(&watcher)).map_err(|_| {
-        watcher.break_down();
-        failure(libc::ENOTRECOVERABLE, "internal error")
-    })
+    Ok(watcher)
 }
 
-fn ret<T: From<i8> + std::ops::Neg<Output = T> + TryFrom<c_int>>(result: Outcome<T>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(failure) => {
-            let errno = remember(&failure);
-            T::try_from(errno).map_or_else(|_| -T::from(1), |errno| -errno)
-        }
-    }
+#[cold]
+#[inline(never)]
+fn broken(watcher: &Watcher) -> Failure {
+    watcher.break_down();
+    failure(libc::ENOTRECOVERABLE, "internal error")
+}
+
+fn ret<T: From<c_int>>(result: Outcome<T>) -> T {
+    result.unwrap_or_else(|failure| T::from(code(&failure)))
+}
+
+/// What a function returns for a failure, which is kept for `inotify_watcher_last_error`.
+#[cold]
+#[inline(never)]
+fn code(failure: &Failure) -> c_int {
+    -remember(failure)
 }
 
 /// A function that returns an int.

@@ -75,6 +75,7 @@ impl Handle {
 }
 
 /// A share of the stream, so that it lives as long as the call.
+#[inline(never)]
 pub fn find(stream: *const inotify_watcher_stream) -> Result<Arc<Handle>, Errno> {
     let slot = slot(stream).ok_or(EINVAL)?;
     slot.stream.lock().clone().ok_or(Errno(libc::EBADF))
@@ -89,6 +90,8 @@ pub fn with<T>(
 }
 
 /// Remembers an error as that of a step, and gives what C gets for it.
+#[cold]
+#[inline(never)]
 pub fn fail(errno: Errno, step: &'static str) -> c_int {
     -remember(&failure(errno.0, step))
 }

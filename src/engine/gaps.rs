@@ -1,6 +1,6 @@
 //! The list of what is not covered.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 
 use super::scan::gone;
 use super::tree::NodeId;
@@ -198,6 +198,14 @@ impl Gaps {
     pub(super) fn bits(&self, node: NodeId) -> u32 {
         if self.anchors.contains_key(&node) { IN_ATTRIB } else { 0 }
     }
+}
+
+/// Each number once, in order: by a heap, as the sorts of the standard library are larger than all that is
+/// sorted here.
+pub(super) fn sorted(numbers: Vec<u32>) -> Vec<u32> {
+    let mut sorted = BinaryHeap::from(numbers).into_sorted_vec();
+    sorted.dedup();
+    sorted
 }
 
 /// An error that is about a limit, not about the directory.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::Engine;
+use super::gaps::sorted;
 use super::tree::{Flags, NodeId, Tree};
 use super::world::World;
 
@@ -38,8 +39,9 @@ impl Hidden {
             Some(name) => out.extend(place.names.get(name).into_iter().flatten()),
             None => out.extend(place.names.values().flatten()),
         }
-        out.sort_unstable();
-        out.dedup();
+        if out.len() > 1 {
+            *out = sorted(std::mem::take(out));
+        }
     }
 
     pub(super) fn holds(&self, wd: i32) -> bool {

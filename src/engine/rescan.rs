@@ -7,7 +7,7 @@
 //! to the moment when the overflow is read, for a later loss puts a new overflow into the queue
 //! (fs/notify/notification.c, fsnotify_insert_event). A poke made after that is the end of it.
 
-use super::gaps::Gap;
+use super::gaps::{Gap, sorted};
 use super::tree::{Flags, Marks, NodeId};
 use super::world::World;
 use super::{Batch, Engine, Notice};
@@ -284,9 +284,7 @@ impl<W: World> Engine<W> {
             // But one that is covered again, and not all told, is listed: what a second listing
             // finds, and the queue has yet to tell, would be taken as told if that is lost.
             let open = |&node: &NodeId| self.tree.has(node, Flags::UNCOVERED);
-            let mut nodes: Vec<_> = self.gaps.at.keys().copied().filter(open).collect();
-            nodes.sort_unstable();
-            for node in nodes {
+            for node in sorted(self.gaps.at.keys().copied().filter(open).collect()) {
                 self.try_again(node, tag);
             }
             return;

@@ -1,7 +1,7 @@
 //! Directories that are not covered are tried again: as directories that are new.
 
 use super::Engine;
-use super::gaps::Gap;
+use super::gaps::{Gap, sorted};
 use super::tree::{Flags, Marks, NONE, NodeId};
 use super::world::World;
 use crate::sys::Errno;
@@ -33,8 +33,6 @@ impl<W: World> Engine<W> {
     pub(super) fn try_all_again(&mut self, mut nodes: Vec<NodeId>) {
         // One that is covered is on its way to be told.
         nodes.retain(|&node| self.tree.has(node, Flags::UNCOVERED));
-        nodes.sort_unstable();
-        nodes.dedup();
         if nodes.is_empty() {
             return;
         }
@@ -42,7 +40,7 @@ impl<W: World> Engine<W> {
         self.tag += 1;
         let tag = self.tag;
         self.tag += 1;
-        for node in nodes {
+        for node in sorted(nodes) {
             self.try_again(node, tag);
         }
     }
