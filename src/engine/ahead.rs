@@ -4,6 +4,7 @@
 //! directories' entries between them.
 
 use super::Engine;
+use super::gaps::sorted;
 use super::input::Raw;
 use super::mask::{DIRENT, MOVE};
 use super::tree::{Flags, NONE, NodeId};
@@ -30,26 +31,44 @@ pub(super) enum Seen<T> {
 }
 
 impl<W: World> Engine<W> {
-    /// Looks at the events behind `after` until something is decided, reading on as far as the
-    /// queue goes. When the queue is empty, whatever is still under way at `dir` is waited for;
-    /// what has not been queued then never will be.
+    /// Looks at the events behind `after` that are of these wds or renames until something is decided,
+    /// reading on as far as the queue goes. When the queue is empty, whatever is still under way at `dir`
+    /// is waited for; what has not been queued then never will be.
     pub(super) fn look<T>(
         &mut self,
         dir: NodeId,
         after: usize,
+        of: (&[i32], &[u32]),
         mut decide: impl FnMut(&Self, &Raw) -> Seen<T>,
     ) -> Option<T> {
+        let mut found = None;
+        self.look_through(dir, after, of, &mut |engine, raw| match decide(engine, raw) {
+            Seen::Yes(what) => {
+                found = Some(what);
+                true
+            }
+            Seen::No => true,
+            Seen::End => false,
+        });
+        found
+    }
+
+    fn look_through(
+        &mut self,
+        dir: NodeId,
+        after: usize,
+        (wds, cookies): (&[i32], &[u32]),
+        decides: &mut dyn FnMut(&Self, &Raw) -> bool,
+    ) {
         let mut at = after;
         let mut waited = false;
         let mut patience = PATIENCE;
         loop {
-            while let Some(raw) = self.input.event(at) {
-                match decide(self, &raw) {
-                    Seen::Yes(found) => return Some(found),
-                    Seen::No => return None,
-                    Seen::End => at = raw.next,
-                }
+            self.input.sort();
+            if self.input.related(wds, cookies, at).any(|raw| decides(self, &raw)) {
+                return;
             }
+            at = self.input.end().max(at);
             match self.fill() {
                 Ok(got) if got > 0 => continue,
                 Err(_) if patience > 0 => {
@@ -57,11 +76,11 @@ impl<W: World> Engine<W> {
                     patience -= 1;
                     continue;
                 }
-                Err(_) => return None,
+                Err(_) => return,
                 Ok(_) => {}
             }
             if waited || patience == 0 {
-                return None;
+                return;
             }
             if self.wait_for(dir) {
                 waited = true;
@@ -84,9 +103,7 @@ impl<W: World> Engine<W> {
     /// until after it). Waits for those, so that the queue, when it has caught up with now, has
     /// caught up with what was found.
     pub(super) fn wait_for_lookups(&mut self) {
-        let mut dirs = std::mem::take(&mut self.looked_up);
-        dirs.sort_unstable();
-        dirs.dedup();
+        let mut dirs = sorted(std::mem::take(&mut self.looked_up));
         for dir in dirs.drain(..) {
             if self.watch_of(dir).is_some() {
                 // If it cannot be reached, it moves itself, and what was found in it with it.
@@ -119,7 +136,7 @@ impl<W: World> Engine<W> {
             0 => i32::MIN,
             wd => wd,
         };
-        self.look(from, after, |_, raw| {
+        self.look(from, after, (&[wd, from_wd], &[cookie]), |_, raw| {
             if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
                 return Seen::Yes(*raw);
             }
@@ -139,7 +156,7 @@ impl<W: World> Engine<W> {
             return None;
         }
         let mut halves = 0;
-        self.look(node, raw.next, |engine, next| {
+        self.look(node, raw.next, (&[raw.wd], &[]), |engine, next| {
             if next.mask & IN_Q_OVERFLOW != 0 {
                 return Seen::No;
             }

@@ -365,10 +365,9 @@ impl<W: World> Engine<W> {
     pub(super) fn unmounted(&mut self, batch: &mut Batch, node: NodeId, raw: &Raw) {
         self.read_all();
         let parent = self.tree.node(self.tree.node(node).parent).wd;
-        let above = self
-            .input
-            .from(raw.next)
-            .any(|later| later.wd == parent && later.mask & IN_UNMOUNT != 0);
+        self.input.sort();
+        let unmounted = |later: Raw| later.wd == parent && later.mask & IN_UNMOUNT != 0;
+        let above = self.input.related(&[parent], &[], raw.next).any(unmounted);
         // A parent without a wd has been unmounted before.
         if parent == 0 || above {
             return;

@@ -1,17 +1,101 @@
 //! Whether a rename is half of an exchange, of which the queue does not say so.
 
+use std::collections::HashMap;
+
 use super::ahead::Seen;
 use super::input::Raw;
-use super::mask::DIRENT;
+use super::mask::{DIRENT, MOVE};
 use super::moves::Held;
 use super::names::Name;
 use super::tree::{Flags, NONE, NodeId};
 use super::watches::WatchFlags;
 use super::world::World;
-use super::{Engine, Exchange, Recheck};
+use super::{Engine, Recheck};
 use crate::sys::Kind;
 
 use libc::{IN_DELETE, IN_ISDIR, IN_MOVE_SELF, IN_MOVED_FROM, IN_MOVED_TO, IN_Q_OVERFLOW};
+
+/// What was decided of a MOVED_TO.
+#[derive(Clone, Copy)]
+pub(super) struct Exchange {
+    /// It is half of an exchange, and this is the MOVED_FROM of what stood there.
+    from: Option<Raw>,
+    /// Whether something is left there is to be found out, after the MOVED_FROM of this cookie.
+    asked: Option<(u32, bool)>,
+    /// It was open for that watch whether an entry stood there, and with this it did.
+    answered: bool,
+}
+
+/// What was decided of the renames in the buffer, for whichever watch met them first.
+#[derive(Default)]
+pub(super) struct Exchanges {
+    all: Vec<Exchange>,
+    // Their places by the cookies of their MOVED_TO, and of the MOVED_FROM of what stood there; and the
+    // cookies of those MOVED_FROM after which something was left.
+    places: HashMap<i64, u32>,
+}
+
+/// Decisions that the tables keep their memory for.
+const KEPT: usize = 4096;
+
+const FRONT: i64 = 0;
+const REAR: i64 = 1 << 32;
+const REST: i64 = 2 << 32;
+
+impl Exchanges {
+    pub(super) fn clear(&mut self) {
+        if self.places.len() > KEPT {
+            *self = Self::default();
+        }
+        self.all.clear();
+        self.places.clear();
+    }
+
+    /// What was decided of the MOVED_TO of this cookie.
+    fn of(&self, cookie: u32) -> Option<Exchange> {
+        let at = self.places.get(&(FRONT | i64::from(cookie)))?;
+        self.all.get(*at as usize).copied()
+    }
+
+    fn push(&mut self, cookie: u32, known: Exchange) {
+        self.put(FRONT, cookie);
+        if let Some(from) = &known.from {
+            self.put(REAR, from.cookie);
+        }
+        self.all.push(known);
+    }
+
+    #[inline(never)]
+    fn put(&mut self, half: i64, cookie: u32) {
+        let at = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        self.places.insert(half | i64::from(cookie), at);
+    }
+
+    fn has(&self, half: i64, cookie: u32) -> bool {
+        self.places.contains_key(&(half | i64::from(cookie)))
+    }
+
+    /// Does the rear half of an exchange that was decided arrive with this cookie? It does where the
+    /// front half left, so nothing is there.
+    fn bring_rear(&self, cookie: u32) -> bool {
+        self.has(REAR, cookie)
+    }
+
+    /// Something was left after the MOVED_FROM of this cookie.
+    pub(super) fn add_rest(&mut self, cookie: u32) {
+        self.put(REST, cookie);
+    }
+
+    /// Was there, for another watch?
+    pub(super) fn has_rest(&self, cookie: u32) -> bool {
+        self.has(REST, cookie)
+    }
+
+    /// Is something there after the MOVED_FROM of this cookie: what it was exchanged for, or a rest?
+    fn leave(&self, cookie: u32) -> bool {
+        self.bring_rear(cookie) || self.has_rest(cookie)
+    }
+}
 
 /// The kind of entry that an event is about.
 pub(super) fn kind_in(raw: &Raw) -> Option<Kind> {
@@ -39,7 +123,7 @@ impl<W: World> Engine<W> {
         held: Option<&Held>,
         asked: &mut bool,
     ) -> Option<Raw> {
-        if let Some(&known) = self.exchanges.iter().find(|known| known.cookie == raw.cookie) {
+        if let Some(known) = self.exchanges.of(raw.cookie) {
             // Decided for another watch already: what its tree held then is the best knowledge.
             if let Some((cookie, there)) = known.asked {
                 self.ask(to, name, cookie, kind_in(raw), there);
@@ -51,7 +135,7 @@ impl<W: World> Engine<W> {
         let from = self.find_exchange(to, raw, name, held);
         let asked = self.rechecks.iter().find(|asked| asked.dir == to && asked.name == name);
         let asked = asked.filter(|asked| !asked.open).map(|asked| (asked.cookie, asked.there));
-        self.exchanges.push(Exchange { cookie: raw.cookie, from, asked, answered });
+        self.exchanges.push(raw.cookie, Exchange { from, asked, answered });
         from
     }
 
@@ -64,7 +148,7 @@ impl<W: World> Engine<W> {
     ) -> Option<Raw> {
         let wd = raw.wd;
         let target = Name::new(name);
-        let next = self.look(to, raw.next, |engine, next| {
+        let next = self.look(to, raw.next, (&[wd], &[]), |engine, next| {
             if next.mask & IN_Q_OVERFLOW != 0 {
                 return Seen::No;
             }
@@ -82,10 +166,7 @@ impl<W: World> Engine<W> {
         }
         // Of an exchange that was decided the rear half arrives where the front half left, so nothing
         // is there.
-        let rear = |known: &Exchange| {
-            known.cookie != 0 && known.from.is_some_and(|from| from.cookie == raw.cookie)
-        };
-        let vacant = self.exchanges.iter().any(rear);
+        let vacant = self.exchanges.bring_rear(raw.cookie);
         let before = if vacant { Some(false) } else { self.said_before(raw, target.get()) };
         let stood = self.stood(to, raw, target.get());
         let proven = held.is_some()
@@ -137,7 +218,7 @@ impl<W: World> Engine<W> {
             return false;
         }
         let name = Name::new(self.input.name(next));
-        !self.input.from(next.next).any(goes)
+        !self.input.related(&[], &[next.cookie], next.next).any(goes)
             && self.remains(to, next, name.get(), false, false) != Some(true)
     }
 
@@ -147,10 +228,11 @@ impl<W: World> Engine<W> {
         let cookie = next.cookie;
         let other =
             move |event: &Raw| event.mask & DIRENT != 0 && event.wd == wd && event.cookie != cookie;
-        if self.input.from(raw.next).take_while(|event| event.at < next.at).any(|e| other(&e)) {
+        let between = |event: &Raw| event.at < next.at;
+        if self.input.related(&[wd], &[], raw.next).take_while(between).any(|e| other(&e)) {
             return false;
         }
-        self.look(to, next.next, |engine, event| {
+        self.look(to, next.next, (&[wd], &[cookie]), |engine, event| {
             if event.mask & IN_MOVED_TO != 0 && event.cookie == cookie {
                 let back = event.wd == wd && engine.input.name(event) == name;
                 return if back { Seen::Yes(()) } else { Seen::No };
@@ -163,19 +245,22 @@ impl<W: World> Engine<W> {
     /// The same where it is not known where the first came from. It came from where the second goes,
     /// which cannot be if that was watched then and nothing left it.
     fn may_go_back(&mut self, to: NodeId, raw: &Raw, next: &Raw) -> bool {
-        let (mut from, mut complete) = (None, false);
-        for earlier in self.input.from(0).take_while(|earlier| earlier.at < raw.at) {
+        let mut from = None;
+        for earlier in self.input.related(&[], &[raw.cookie], 0) {
+            if earlier.at >= raw.at {
+                break;
+            }
             if earlier.mask & IN_MOVED_FROM != 0 && earlier.cookie == raw.cookie {
                 from = Some((earlier.wd, Name::new(self.input.name(&earlier))));
             }
-            // Between the two events of a rename nothing else happens to the entries here.
-            complete |= earlier.wd == raw.wd && earlier.mask & DIRENT != 0;
         }
+        // Between the two events of a rename nothing else happens to the entries here.
+        let complete = self.input.last_before(raw.wd, None, raw.at).is_some();
         if self.comparison_of(to).is_some() || (from.is_none() && !complete) {
             return true;
         }
         let cookie = next.cookie;
-        self.look(to, next.next, |engine, raw| {
+        self.look(to, next.next, (&[], &[cookie]), |engine, raw| {
             if raw.mask & IN_MOVED_TO != 0 && raw.cookie == cookie {
                 return Seen::Yes(match &from {
                     Some((wd, name)) => raw.wd == *wd && engine.input.name(raw) == name.get(),
@@ -235,27 +320,25 @@ impl<W: World> Engine<W> {
 
     /// What the buffer has last said about a name before this event: that it is there, or not.
     fn said_before(&self, raw: &Raw, name: &[u8]) -> Option<bool> {
-        let earlier = |end: usize| {
-            let all = self.input.from(0).take_while(move |earlier| earlier.at < end);
-            all.filter(|earlier| earlier.wd == raw.wd && earlier.mask & DIRENT != 0)
-        };
-        let of_name = |earlier: &Raw| self.input.name(earlier) == name;
-        let last = earlier(raw.at).filter(of_name).last()?;
+        let last = self.input.last_before(raw.wd, Some(name), raw.at)?;
         if last.mask & IN_MOVED_FROM == 0 {
             return Some(last.mask & IN_DELETE == 0);
         }
         // It moved away; but if that was in an exchange, another has come in its place. One that no watch
         // had to find out about is not known.
-        let decided = |cookie: u32| self.exchanges.iter().any(|known| known.cookie == cookie);
-        let came = earlier(last.at).last().filter(of_name);
+        let decided = |cookie: u32| self.exchanges.of(cookie).is_some();
+        let came = self.input.last_before(raw.wd, None, last.at);
+        let came = came.filter(|came| self.input.name(came) == name);
         if came.is_some_and(|came| {
             came.mask & IN_MOVED_TO != 0 && came.cookie != last.cookie && !decided(came.cookie)
         }) {
             return None;
         }
-        let exchanged = |known: &Exchange| known.from.is_some_and(|from| from.at == last.at);
+        if self.exchanges.leave(last.cookie) {
+            return Some(true);
+        }
         let asked = self.rechecks.iter().any(|asked| asked.cookie == last.cookie);
-        if self.exchanges.iter().any(exchanged) { Some(true) } else { (!asked).then_some(false) }
+        (!asked).then_some(false)
     }
 
     /// What stood at the target before.
@@ -331,25 +414,25 @@ impl<W: World> Engine<W> {
     /// Can it be one exchange that takes an entry away with `left` and brings another to its name with
     /// `comes`? Then nothing else happens to the entries of either directory in between.
     pub(super) fn is_one_exchange(&self, left: &Raw, comes: &Raw) -> bool {
-        let mut place = None;
-        for raw in self.input.from(left.next).take_while(|raw| raw.at < comes.at) {
-            if raw.mask & DIRENT == 0 {
-                continue;
-            }
-            if raw.cookie == left.cookie {
-                place = Some(raw.wd);
-            } else if raw.cookie != comes.cookie && (raw.wd == left.wd || place == Some(raw.wd)) {
-                return false;
-            }
-        }
-        place.is_some() && self.swaps(left, comes, left)
+        let cookies = [left.cookie];
+        let mut halves = self.input.related(&[], &cookies, left.next);
+        let half = |raw: &Raw| raw.mask & MOVE != 0 && raw.cookie == left.cookie;
+        let Some(place) = halves.find(half).filter(|raw| raw.at < comes.at) else { return false };
+        let wds = [left.wd, place.wd];
+        let all = self.input.related(&wds, &[], left.next).take_while(|raw| raw.at < comes.at);
+        let mut others = all.filter(|raw| {
+            let own = raw.cookie == left.cookie || raw.cookie == comes.cookie;
+            raw.mask & DIRENT != 0 && !own && (raw.wd == left.wd || raw.at > place.at)
+        });
+        others.next().is_none() && self.swaps(left, comes, left)
     }
 
     /// Does what moves away with `again` go where that came from which came with `raw`? Both are
     /// behind `after`.
     pub(super) fn swaps(&self, after: &Raw, raw: &Raw, again: &Raw) -> bool {
         let half = |mask: u32, cookie: u32| {
-            let mut all = self.input.from(after.next);
+            let cookies = [cookie];
+            let mut all = self.input.related(&[], &cookies, after.next);
             all.find(|other| other.mask & mask != 0 && other.cookie == cookie)
         };
         let from = half(IN_MOVED_FROM, raw.cookie);
@@ -368,7 +451,7 @@ impl<W: World> Engine<W> {
     /// does not show it.
     pub(super) fn moved_twice(&self, raw: &Raw, again: &Raw) -> Option<bool> {
         let came = self.came_with(raw)?;
-        for later in self.input.from(again.next) {
+        for later in self.input.related(&[came, again.wd], &[], again.next) {
             if later.wd == came && later.mask & IN_MOVE_SELF != 0 {
                 return Some(true);
             }
@@ -387,7 +470,7 @@ impl<W: World> Engine<W> {
     fn moved_on(&mut self, to: NodeId, next: &Raw, came: i32, held: Option<&Held>) -> Option<bool> {
         let from = held.map_or(0, |held| held.from_wd);
         let (wd, cookie) = (next.wd, next.cookie);
-        let found = self.look(to, next.next, |_, raw| {
+        let found = self.look(to, next.next, (&[came, wd, from], &[]), |_, raw| {
             if raw.wd == came && raw.mask & IN_MOVE_SELF != 0 {
                 return Seen::Yes(Some(true));
             }

@@ -390,12 +390,14 @@ impl<W: World> Engine<W> {
         if !stays || !self.read_all() {
             return false;
         }
+        self.input.sort();
         // By its name, or by way of a directory above.
         let comes = |later: &Raw| {
             let name = self.input.name(later);
             later.mask & DIRENT != 0 && way.iter().any(|s| s.wd == later.wd && s.name == name)
         };
-        !self.input.from(raw.next).any(|later| comes(&later))
+        let wds: Vec<_> = way.iter().map(|step| step.wd).collect();
+        !self.input.related(&wds, &[], raw.next).any(|later| comes(&later))
     }
 
     /// Something has come under the root's name.

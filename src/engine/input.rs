@@ -1,6 +1,10 @@
 //! The read buffer: kernel events as they came, decoded without trusting a length.
 
+use super::chains::{Chains, Of};
+use super::mask::{DIRENT, MOVE};
 use crate::sys::{Errno, until_nul};
+
+use libc::IN_Q_OVERFLOW;
 
 /// Size of struct inotify_event without the name.
 const HEADER: usize = 16;
@@ -31,17 +35,74 @@ pub struct Input {
     end: usize,
     read_size: usize,
     full: bool,
+    chains: Chains,
+    #[cfg(test)]
+    looked_at: std::cell::Cell<u64>,
+}
+
+/// Events that a look is about, in their order.
+pub struct Related<'a> {
+    input: &'a Input,
+    of: Of<'a>,
+    lists: Vec<&'a [u32]>,
+    at: usize,
+}
+
+impl Iterator for Related<'_> {
+    type Item = Raw;
+
+    fn next(&mut self) -> Option<Raw> {
+        loop {
+            let mut first = u32::MAX;
+            for list in &self.lists {
+                first = list.first().map_or(first, |&at| first.min(at));
+            }
+            for list in &mut self.lists {
+                if let [at, rest @ ..] = list
+                    && *at == first
+                {
+                    *list = rest;
+                }
+            }
+            let sorted = first != u32::MAX;
+            let raw = self.input.event(if sorted { first as usize } else { self.at })?;
+            if !sorted {
+                self.at = raw.next;
+            }
+            if self.fits(&raw) {
+                return Some(raw);
+            }
+        }
+    }
+}
+
+impl Related<'_> {
+    fn fits(&self, raw: &Raw) -> bool {
+        let named = || self.of.name.is_none_or(|name| self.input.name(raw) == name);
+        (self.of.wds.contains(&raw.wd) && named())
+            || raw.mask & IN_Q_OVERFLOW != 0
+            || (raw.mask & MOVE != 0 && self.of.cookies.contains(&raw.cookie))
+    }
 }
 
 impl Input {
     /// Reads `read_size` bytes at a time.
     pub fn new(read_size: usize) -> Self {
-        Self { bytes: vec![0; read_size], at: 0, end: 0, read_size, full: false }
+        Self {
+            bytes: vec![0; read_size],
+            at: 0,
+            end: 0,
+            read_size,
+            full: false,
+            chains: Chains::default(),
+            #[cfg(test)]
+            looked_at: std::cell::Cell::default(),
+        }
     }
 
     /// The place of a buffer that is in use elsewhere.
     pub fn none() -> Self {
-        Self { bytes: Vec::new(), at: 0, end: 0, read_size: 0, full: false }
+        Self::new(0)
     }
 
     /// Nothing left to use.
@@ -72,11 +133,12 @@ impl Input {
     /// Drops everything.
     pub fn clear(&mut self) {
         (self.at, self.end) = (0, 0);
+        self.chains.clear();
     }
 
     /// Bytes of memory held.
     pub fn memory(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity() + self.chains.memory()
     }
 
     /// Appends one read; what is already there keeps its position until the buffer has been used
@@ -113,6 +175,8 @@ impl Input {
     /// The same with the field that its name is in, which may have more behind it.
     #[inline]
     pub fn event_and_field(&self, at: usize) -> Option<(Raw, &[u8])> {
+        #[cfg(test)]
+        self.looked_at.set(self.looked_at.get() + 1);
         let bytes = self.bytes.get(at..self.end)?;
         let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
         let word =
@@ -128,6 +192,12 @@ impl Input {
             name_len: until_nul(field),
         };
         Some((raw, field))
+    }
+
+    /// How often an event was looked at.
+    #[cfg(test)]
+    pub fn looked_at(&self) -> u64 {
+        self.looked_at.get()
     }
 
     /// The name of an event.
@@ -149,6 +219,67 @@ impl Input {
         }
         self.bytes.copy_within(at..self.end, to);
         self.end -= at - to;
+        self.chains.clear();
+    }
+
+    /// Before a look: what has been read is put in order, if it is much.
+    #[inline]
+    pub fn sort(&mut self) {
+        if self.chains.lags(self.end) {
+            self.sort_all();
+        }
+    }
+
+    #[cold]
+    fn sort_all(&mut self) {
+        let mut chains = std::mem::take(&mut self.chains);
+        loop {
+            chains.grow();
+            let before = chains.at;
+            while let Some(raw) = self.event(chains.at)
+                && chains.add(&raw, self.name(&raw))
+            {}
+            if chains.at == before {
+                break;
+            }
+        }
+        self.chains = chains;
+    }
+
+    /// The events from a position on that are of these wds or halves of these renames, and losses.
+    pub fn related<'a>(&'a self, wds: &'a [i32], cookies: &'a [u32], after: usize) -> Related<'a> {
+        self.all_of(Of { wds, cookies, name: None }, after)
+    }
+
+    /// The same for those of one name.
+    pub fn named<'a>(&'a self, wds: &'a [i32], name: &'a [u8], after: usize) -> Related<'a> {
+        self.all_of(Of { wds, cookies: &[], name: Some(name) }, after)
+    }
+
+    fn all_of<'a>(&'a self, of: Of<'a>, after: usize) -> Related<'a> {
+        let lists = self.chains.related(&of, after);
+        Related { input: self, of, lists, at: after.max(self.chains.at) }
+    }
+
+    /// The last event before a position of an entry that comes or goes: of this wd, and of this name.
+    pub fn last_before(&self, wd: i32, name: Option<&[u8]>, end: usize) -> Option<Raw> {
+        let fits = |raw: &Raw| {
+            raw.wd == wd && raw.mask & DIRENT != 0 && name.is_none_or(|name| self.name(raw) == name)
+        };
+        let mut last = None;
+        for raw in self.from(self.chains.at).take_while(|raw| raw.at < end) {
+            if fits(&raw) {
+                last = Some(raw);
+            }
+        }
+        let mut early = self.chains.before(wd, name, end);
+        while last.is_none()
+            && let Some((&at, rest)) = early.split_last()
+        {
+            early = rest;
+            last = self.event(at as usize).filter(fits);
+        }
+        last
     }
 
     /// The events from a position on, without using them.
@@ -239,5 +370,59 @@ mod tests {
         assert_eq!(input.from(0).count(), 2);
         input.advance(first.next);
         assert!(!input.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_in_order_is_found_as_if_it_were_not() {
+        let mut state = 1_u64;
+        let mut next = |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let masks = [
+            libc::IN_MOVED_FROM,
+            libc::IN_MOVED_TO,
+            libc::IN_CREATE,
+            libc::IN_ATTRIB,
+            libc::IN_MOVE_SELF,
+            IN_Q_OVERFLOW,
+        ];
+        let names: [&[u8]; 4] = [b"", b"a", b"b", b"cc"];
+        for round in 0..200 {
+            let mut bytes = Vec::new();
+            for _ in 0..100 {
+                let mask = masks[usize::try_from(next(6)).unwrap()];
+                let of = if mask & DIRENT == 0 && next(2) == 0 { 0 } else { 1 + next(3) };
+                let name = names[usize::try_from(of).unwrap()];
+                let wd = i32::try_from(1 + next(3)).unwrap();
+                let cookie = if mask & MOVE == 0 { 0 } else { 1 + u32::try_from(next(8)).unwrap() };
+                bytes.extend(raw(wd, mask, cookie, name, 16 - name.len()));
+            }
+            let plain = filled(&bytes);
+            let mut sorted = filled(&bytes);
+            // All of it, a part, or what a read has brought since is not yet.
+            sorted.end = [bytes.len(), bytes.len() / 64 * 32][round % 2];
+            sorted.sort_all();
+            sorted.end = bytes.len();
+            for after in (0..bytes.len()).step_by(32) {
+                let wds =
+                    [1 + i32::try_from(next(4)).unwrap(), 1 + i32::try_from(next(4)).unwrap()];
+                let cookies = [u32::try_from(next(9)).unwrap()];
+                let all = |input: &Input| -> [Vec<Raw>; 3] {
+                    [
+                        input.related(&wds, &cookies, after).collect(),
+                        input.related(&[], &[], after).collect(),
+                        input.named(&wds[..1], b"a", after).collect(),
+                    ]
+                };
+                assert_eq!(all(&plain), all(&sorted));
+                for name in [None, Some(&b"b"[..])] {
+                    let last = |input: &Input| input.last_before(wds[0], name, after);
+                    assert_eq!(last(&plain), last(&sorted));
+                }
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ mod apply;
 mod barrier;
 mod batch;
 mod blockers;
+mod chains;
 mod change;
 mod claim;
 mod compare;
@@ -63,10 +64,11 @@ pub use world::{Kernel, World};
 
 use crate::sys::{Errno, Kind, ListBuffer};
 use barrier::Barrier;
+use exchange::Exchanges;
 use filter::Question;
 use gaps::Gaps;
 use hidden::Hidden;
-use input::{Input, Raw};
+use input::Input;
 use list::Listing;
 use moves::Held;
 use prints::Prints;
@@ -121,8 +123,7 @@ pub struct Engine<W: World> {
     // Renames: first halves of entries that are not watched, and second halves told ahead.
     held: Vec<Held>,
     done: Vec<(u32, u32, u32)>,
-    // By the cookie of a MOVED_TO in the buffer: the MOVED_FROM of its exchange.
-    exchanges: Vec<Exchange>,
+    exchanges: Exchanges,
     // Position, watch, mask: what is to be told behind a CREATE or a MOVED_TO in the buffer.
     ahead_of: Vec<(usize, u32, u32)>,
 
@@ -216,19 +217,6 @@ pub struct Engine<W: World> {
     pub counters: Counters,
 }
 
-/// What was decided of the MOVED_TO of this cookie.
-#[derive(Clone, Copy)]
-struct Exchange {
-    cookie: u32,
-    /// It is half of an exchange, and this is the MOVED_FROM of what stood there; or, without a
-    /// cookie, something was left after this MOVED_FROM.
-    from: Option<Raw>,
-    /// Whether something is left there is to be found out, after the MOVED_FROM of this cookie.
-    asked: Option<(u32, bool)>,
-    /// It was open for that watch whether an entry stood there, and with this it did.
-    answered: bool,
-}
-
 /// An entry of which the queue did not say whether it still exists, after the MOVED_FROM of this
 /// cookie.
 struct Recheck {
@@ -264,7 +252,7 @@ impl<W: World> Engine<W> {
             spare: Vec::new(),
             held: Vec::new(),
             done: Vec::new(),
-            exchanges: Vec::new(),
+            exchanges: Exchanges::default(),
             ahead_of: Vec::new(),
             tasks: VecDeque::new(),
             open_tasks: Vec::new(),

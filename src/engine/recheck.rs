@@ -5,7 +5,7 @@ use super::mask::{DIRENT, SYNTHETIC};
 use super::scan::{ROUNDS, gone};
 use super::tree::{Flags, NodeId};
 use super::world::World;
-use super::{Batch, Engine, Exchange, Recheck};
+use super::{Batch, Engine, Recheck};
 use crate::sys::{Errno, Kind};
 
 use libc::{IN_ATTRIB, IN_CREATE, IN_ISDIR, IN_MOVED_TO};
@@ -63,19 +63,15 @@ impl<W: World> Engine<W> {
         let rest = |asked: &Recheck| {
             asked.there && asked.dir == node && asked.cookie == raw.cookie && asked.name == name
         };
-        let left = |known: &Exchange| {
-            known.cookie == 0 && known.from.is_some_and(|from| from.at == raw.at)
-        };
         // For another watch it may have been found out already.
-        let known = self.exchanges.iter().any(left);
+        let known = self.exchanges.has_rest(raw.cookie);
         match self.rechecks.iter().position(rest) {
             Some(at) => drop(self.rechecks.swap_remove(at)),
             None if known => {}
             None => return false,
         }
         if !known {
-            let from = Some(*raw);
-            self.exchanges.push(Exchange { cookie: 0, from, asked: None, answered: true });
+            self.exchanges.add_rest(raw.cookie);
         }
         self.tell_found(batch, number, node, name, raw.mask);
         true

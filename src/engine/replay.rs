@@ -4,10 +4,15 @@
 mod fs;
 #[cfg(fuzzing)]
 pub mod fuzz;
+#[cfg(test)]
+mod growth;
 mod mirror;
 mod scene;
 #[cfg(test)]
 mod trace;
+
+#[cfg(test)]
+use mirror::Filter;
 
 pub use fs::{Disk, Handle, Ino, Op};
 

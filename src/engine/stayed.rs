@@ -17,6 +17,8 @@ use libc::{
 
 /// How often a look is repeated that the queue has overtaken.
 const LOOKS: u32 = 16;
+/// So many renames of one name in a row are gone through to decide the first.
+const CHAIN: u32 = 16;
 
 impl<W: World> Engine<W> {
     /// Which directory moved away from the target: the one that stood there (an exchange), or the
@@ -30,7 +32,7 @@ impl<W: World> Engine<W> {
         held: Option<&Held>,
     ) -> bool {
         let came = self.came(raw, held).unwrap_or(0);
-        self.look(to, next.next, |_, raw| {
+        self.look(to, next.next, (&[stood, came], &[]), |_, raw| {
             if raw.wd == stood && raw.mask & IN_MOVE_SELF != 0 {
                 return Seen::Yes(());
             }
@@ -80,23 +82,23 @@ impl<W: World> Engine<W> {
             if !self.read_all() || !before {
                 there = None;
             }
-            let overtaken = self.input.from(end).any(|raw| {
-                raw.wd == next.wd && raw.mask & DIRENT != 0 && self.input.name(&raw) == name
-            });
+            self.input.sort();
+            let of_name = |raw: Raw| raw.wd == next.wd && raw.mask & DIRENT != 0;
+            let overtaken = self.input.named(&[next.wd], name, end).any(of_name);
             if there.is_none() || !overtaken {
                 break;
             }
             there = None;
         }
-        if self.input.from(next.next).any(|raw| raw.mask & IN_Q_OVERFLOW != 0) {
+        if self.input.related(&[], &[], next.next).next().is_some() {
             // What is there now can have come to be by what was lost.
             there = None;
         }
-        self.stayed(next, name, there, attributes, alone)
+        self.stayed(next, name, there, attributes, alone, CHAIN)
     }
 
     /// Did the entry stay when `next` took something of its name away? What is said of the name
-    /// next decides, and a look if nothing is. `None`: neither is to be had. An ATTRIB can come late,
+    /// next decides, and a look if nothing is; where one exchange may follow another, so many of them. `None`: neither is to be had. An ATTRIB can come late,
     /// when what it is about has gone on, so it shows an entry only where `attributes` says so.
     pub(super) fn stayed(
         &self,
@@ -105,27 +107,31 @@ impl<W: World> Engine<W> {
         there: Option<bool>,
         attributes: bool,
         alone: bool,
+        left: u32,
     ) -> Option<bool> {
         let whole = |raw: &Raw| raw.mask & IN_Q_OVERFLOW == 0;
-        let of_dir =
-            |after: usize| self.input.from(after).take_while(whole).filter(|raw| raw.wd == next.wd);
+        let wds = [next.wd];
+        let of_dir = |after: usize| self.input.related(&wds, &[], after).take_while(whole);
+        let of_name = || self.input.named(&wds, name, next.next).take_while(whole);
         let named = |raw: &Raw| self.input.name(raw) == name;
-        let first = of_dir(next.next).find(|raw| raw.mask & DIRENT != 0 && named(raw));
+        let first = of_name().find(|raw| raw.mask & DIRENT != 0);
         // What comes between the halves of a rename to here can be about what that has brought, to which
         // the name leads already.
         let half = |of: Raw| {
             let from = |raw: &Raw| raw.mask & IN_MOVED_FROM != 0 && raw.cookie == of.cookie;
-            let renames = of.mask & IN_MOVED_TO != 0;
-            let queue = self.input.from(next.next).take_while(|raw| renames && raw.at < of.at);
-            queue.filter(from).last().unwrap_or(of)
+            let begins = self.input.related(&[], &[of.cookie], next.next).find(from);
+            begins.map_or(of.at, |raw| raw.at.min(of.at))
         };
-        let end = first.map_or(usize::MAX, |raw| half(raw).at);
-        let shows = |raw: &Raw| (attributes || raw.mask & IN_ATTRIB == 0) && named(raw);
+        let end = match first {
+            Some(raw) if raw.mask & IN_MOVED_TO != 0 => half(raw),
+            Some(raw) => raw.at,
+            None => usize::MAX,
+        };
+        let shows = |raw: &Raw| attributes || raw.mask & IN_ATTRIB == 0;
         // Not of what `next` was exchanged for, whose own event is still to come.
         let comes = first.filter(|raw| alone && raw.mask & IN_MOVED_TO != 0);
         let early = comes.is_some_and(|raw| self.is_one_exchange(next, &raw));
-        let used =
-            !early && of_dir(next.next).take_while(|raw| raw.at < end).any(|raw| shows(&raw));
+        let used = !early && of_name().take_while(|raw| raw.at < end).any(|raw| shows(&raw));
         match first {
             // It came to be: it was not there.
             Some(raw) if raw.mask & IN_CREATE != 0 => Some(false),
@@ -143,7 +149,8 @@ impl<W: World> Engine<W> {
                     Some(again) if !self.swaps(next, &raw, &again) => Some(false),
                     Some(again) => match self.moved_twice(&raw, &again) {
                         Some(moved) => Some(!moved),
-                        None => self.stayed(&again, name, there, attributes, false),
+                        None if left == 0 => return None,
+                        None => self.stayed(&again, name, there, attributes, false, left - 1),
                     },
                     None => Some(false),
                 };
