@@ -89,7 +89,8 @@ impl<W: World> Engine<W> {
             // It may have been replaced, which the queue will tell.
             if let Some(watch) = self.watch_mut(number) {
                 watch.unasked = asked == Err(Errno(libc::ESTALE));
-                if watch.unasked && (watch.identity.is_some() || watch.holds_tree()) {
+                let again = watch.unasked && (watch.identity.is_some() || watch.holds_tree());
+                if again && !self.narrow.contains(&root) {
                     // It is asked for when the path leads to it again.
                     self.narrow.push(root);
                 }
