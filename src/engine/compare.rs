@@ -1,6 +1,8 @@
 //! Comparing a directory with what is believed of it: what a listing has is out of doubt, and what
 //! is still in doubt when the queue has caught up with the listing is gone.
 
+use std::collections::HashSet;
+
 use super::list::Listing;
 use super::names::Name;
 use super::prints::Change;
@@ -15,7 +17,7 @@ use libc::{IN_ATTRIB, IN_CLOSE_WRITE, IN_DELETE, IN_ISDIR, IN_MODIFY};
 
 impl<W: World> Engine<W> {
     /// Before a directory is listed to be compared: everything in it is in doubt, but what has ended since.
-    pub(super) fn doubt(&mut self, at: &mut NodeId, ended: &[NodeId], left: &mut usize) {
+    pub(super) fn doubt(&mut self, at: &mut NodeId, ended: &HashSet<NodeId>, left: &mut usize) {
         const EACH: usize = 8;
         while *at != NONE && *left > 0 {
             *left -= 1;
@@ -81,14 +83,26 @@ impl<W: World> Engine<W> {
         kind: Kind,
         child: NodeId,
     ) {
-        let is_dir = kind == Kind::Directory;
-        if !self.tree.has(child, Flags::DOUBT) || listing.ended.contains(&child) {
+        if !self.tree.has(child, Flags::DOUBT) {
             // The queue has spoken of it since.
             return;
         }
+        let mut kind = kind;
+        if listing.ended.contains(&child) {
+            // What has been read of the listing can be older than its end.
+            match self.world.kind_of(&listing.dir, name) {
+                Ok(now) => kind = now,
+                Err(Errno(libc::ENOENT)) => return,
+                Err(errno) => {
+                    listing.unseen = Some(errno);
+                    return;
+                }
+            }
+        }
+        let is_dir = kind == Kind::Directory;
         let tracks = self.tracks(number);
         if self.tree.has(child, Flags::DIR) != is_dir {
-            self.tree.mark(child, Marks::REPLACED | self.other_kind(child));
+            self.in_its_place(child, kind);
             return;
         }
         if is_dir && !self.same_directory(number, listing, name, child, tracks) {
@@ -110,6 +124,13 @@ impl<W: World> Engine<W> {
             }
         }
         self.out_of_doubt(child);
+    }
+
+    /// Something else has the name of an entry that is in doubt.
+    pub(super) fn in_its_place(&mut self, child: NodeId, kind: Kind) {
+        let same = self.tree.has(child, Flags::DIR) == (kind == Kind::Directory);
+        let other = if same { Marks::empty() } else { self.other_kind(child) };
+        self.tree.mark(child, Marks::REPLACED | other);
     }
 
     /// Is the directory of this name the one that is believed to be there? What is in it is

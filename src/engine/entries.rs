@@ -302,10 +302,8 @@ impl<W: World> Engine<W> {
         if told {
             self.out_of_doubt(child);
             self.tree.set(child, Flags::DOUBT);
-            if let Some(listing) = self.listing.as_mut().filter(|listing| listing.node == dir)
-                && !listing.ended.contains(&child)
-            {
-                listing.ended.push(child);
+            if let Some(listing) = self.listing.as_mut().filter(|listing| listing.node == dir) {
+                listing.ended.insert(child);
             }
         }
         told

@@ -1,5 +1,7 @@
 //! Listing: what a directory has, read in bounded steps.
 
+use std::collections::HashSet;
+
 use super::Engine;
 use super::gaps::is_limit;
 use super::looks::READING;
@@ -32,7 +34,7 @@ pub(super) struct Listing<D> {
     pub(super) unseen: Option<Errno>,
     /// What the queue has said to be gone meanwhile, though that is told later: what has been read of the
     /// listing can be older.
-    pub(super) ended: Vec<NodeId>,
+    pub(super) ended: HashSet<NodeId>,
 }
 
 impl<W: World> Engine<W> {
@@ -67,7 +69,7 @@ impl<W: World> Engine<W> {
             doubt,
             descends,
             unseen: None,
-            ended: Vec::new(),
+            ended: HashSet::new(),
         });
     }
 

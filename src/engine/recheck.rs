@@ -93,10 +93,14 @@ impl<W: World> Engine<W> {
         name: &[u8],
         mask: u32,
     ) {
-        if self.known(dir, name, mask).is_some() {
+        let is_dir = mask & IN_ISDIR;
+        if let Some(child) = self.known(dir, name, mask) {
+            if self.tree.has(child, Flags::DOUBT) {
+                let kind = if is_dir == 0 { Kind::Other } else { Kind::Directory };
+                self.in_its_place(child, kind);
+            }
             return;
         }
-        let is_dir = mask & IN_ISDIR;
         if self.live(number, dir) {
             self.tell(batch, dir, Some(name), IN_CREATE | is_dir, 0, SYNTHETIC, &[]);
             self.appear(number, dir, name, is_dir != 0, true);
@@ -179,9 +183,14 @@ impl<W: World> Engine<W> {
                     self.rechecks.push(asked);
                 }
                 Ok(kind) => {
-                    let (Some(kind), None) = (kind, self.standing(dir, name)) else {
+                    let Some(kind) = kind else { continue };
+                    if let Some(child) = self.standing(dir, name) {
+                        // The end of that one is not told yet.
+                        if self.tree.has(child, Flags::DOUBT) {
+                            self.in_its_place(child, kind);
+                        }
                         continue;
-                    };
+                    }
                     if let Some(tomb) = self.tree.child(dir, name) {
                         self.drop_child(tomb);
                     }
