@@ -407,8 +407,13 @@ impl<W: World> Engine<W> {
         let pokes = self.world.poke_wds();
         let next = self.input.from(raw.next).find(|next| !pokes.contains(&next.wd))?;
         let shown = raw.mask & IN_ISDIR != 0 && next.mask & IN_MOVE_SELF != 0;
-        // One that was taken from the kernel meanwhile does not tell its next move.
-        (shown && self.wds.get(next.wd).is_some()).then_some(next.wd)
+        // One that was taken from the kernel meanwhile does not tell its next move; and one that has left
+        // what is watched can move elsewhere without another event.
+        let mut nodes = Vec::new();
+        if shown {
+            self.wds.all(&self.tree, next.wd, &mut nodes);
+        }
+        nodes.iter().any(|&node| self.tree.root_of(node) != NONE).then_some(next.wd)
     }
 
     /// Can it be one exchange that takes an entry away with `left` and brings another to its name with
