@@ -98,8 +98,9 @@ impl<W: World> Engine<W> {
     }
 
     /// Did the entry stay when `next` took something of its name away? What is said of the name
-    /// next decides, and a look if nothing is; where one exchange may follow another, so many of them. `None`: neither is to be had. An ATTRIB can come late,
-    /// when what it is about has gone on, so it shows an entry only where `attributes` says so.
+    /// next decides, and a look if nothing is. `None`: neither is to be had, or one exchange may follow
+    /// another more often than `left`. An ATTRIB can come late, when what it is about has gone on, so it
+    /// shows an entry only where `attributes` says so.
     pub(super) fn stayed(
         &self,
         next: &Raw,
