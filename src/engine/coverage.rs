@@ -262,10 +262,12 @@ impl<W: World> Engine<W> {
     /// Lets one go. True if there was one.
     pub(super) fn close_gap(&mut self) -> bool {
         if let Some(node) = self.told_gap() {
-            let left_out = |gap: &Gap| self.gaps.left_out.contains(&(gap.serial, node));
-            if self.gaps.at.get(&node).is_some_and(left_out) {
-                // There may be room for one more: what another watch has already needs none.
-                self.gaps.one_more(self.tag);
+            let left_out = |gap: &&Gap| self.gaps.left_out.contains(&(gap.serial, node));
+            if let Some(gap) = self.gaps.at.get(&node).filter(left_out) {
+                // There may be room for one more: what another watch has already needs none. Whoever has
+                // waited for this one waits for that one, too.
+                let tag = gap.filled.unwrap_or(self.tag);
+                self.gaps.one_more(tag);
             }
             self.forget_gap(node);
         } else if let Some(number) = self.told_name() {
