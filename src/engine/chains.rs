@@ -8,9 +8,10 @@ use super::mask::MOVE;
 
 use libc::IN_Q_OVERFLOW;
 
-/// Fewest bytes that are worth it: fewer are looked through as fast.
+/// Fewest bytes that are worth it: fewer are looked through as fast, and nothing is allocated for them; and
+/// fewest bytes more.
 // Both ways are tested with few events.
-const WORTH: usize = if cfg!(any(test, fuzzing)) { 64 } else { 4096 };
+const WORTH: [usize; 2] = if cfg!(any(test, fuzzing)) { [64, 64] } else { [1 << 18, 4096] };
 /// Lists in a new table.
 const FIRST: usize = 256;
 
@@ -53,7 +54,7 @@ impl Chains {
 
     /// Is it worth going on to there?
     pub fn lags(&self, end: usize) -> bool {
-        end.saturating_sub(self.at) > WORTH
+        end.saturating_sub(self.at) > WORTH[usize::from(self.at > 0)]
     }
 
     /// Before events are added: is the table large enough? If not it is empty now.

@@ -74,12 +74,12 @@ impl<W: World> Engine<W> {
         }
         let Some(follow) = self.followed(number) else { return (None, false) };
         follow.looked = mark;
-        let place = |steps: &[Step], at_end| match steps.last() {
-            Some(step) if at_end => Some((step.wd, step.name.clone())),
-            _ => None,
+        let place = |steps: &[Step], at_end: bool| steps.last().filter(|_| at_end).cloned();
+        let elsewhere = match (place(&walk.steps, walk.at_end), place(&follow.steps, follow.at_end))
+        {
+            (Some(now), Some(before)) => now != before,
+            (now, before) => now.is_some() || before.is_some(),
         };
-        let before = place(&follow.steps, follow.at_end);
-        let elsewhere = place(&walk.steps, walk.at_end) != before;
         follow.at_end = walk.at_end;
         if elsewhere {
             follow.trusted = u64::MAX;
